@@ -8,7 +8,7 @@ from typing import Callable, NamedTuple
 import torch
 from torch import Tensor
 
-from priors.base import PriorInfo
+from priors.manifest import PriorInfo
 
 
 class Preconditioning(NamedTuple):

@@ -1,0 +1,57 @@
+"""What the service can do: priors, solvers, operators, queue, limits."""
+
+from typing import Any, Literal
+
+from api_schemas.base import ResponseModel
+
+
+class PriorOut(ResponseModel):
+    id: str
+    object: Literal["prior"] = "prior"
+    is_default: bool
+    parameterisation: str
+    channels: int
+    size_multiple: int
+    trained_size: int
+    fully_convolutional: bool
+    sigma_min: float
+    sigma_max: float
+    licence: str
+    digest: str
+
+
+class SolverOut(ResponseModel):
+    name: str
+    object: Literal["solver"] = "solver"
+    title: str
+    reference: str
+    tasks: list[str]
+    params_schema: dict[str, Any]
+    presets: dict[str, dict[str, Any]]
+
+
+class OperatorOut(ResponseModel):
+    name: str
+    object: Literal["operator"] = "operator"
+    description: str
+    params_schema: dict[str, Any]
+
+
+class QueueOut(ResponseModel):
+    queued: dict[str, int]
+    """By priority."""
+    running: int
+    oldest_age_s: float | None = None
+    workers: int
+
+
+class PriorList(ResponseModel):
+    data: list[PriorOut]
+
+
+class SolverList(ResponseModel):
+    data: list[SolverOut]
+
+
+class OperatorList(ResponseModel):
+    data: list[OperatorOut]

@@ -1,0 +1,74 @@
+"""Pictures on the wire."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from api_schemas.base import RequestModel, ResponseModel
+
+MaskMode = Literal["white_unknown", "black_unknown", "alpha_unknown"]
+
+
+class ImageRef(RequestModel):
+    """A picture inside JSON: exactly one of the two fields."""
+
+    file_id: str | None = Field(None, description="id of a file sent to `/v1/files`", max_length=100)
+    data_url: str | None = Field(None, description="`data:image/png;base64,...`")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "ImageRef":
+        if (self.file_id is None) == (self.data_url is None):
+            raise ValueError("give exactly one of `file_id` and `data_url`")
+        return self
+
+
+class NoiseLevel(RequestModel):
+    """Standard deviation of white noise in the measurement: exactly one of the two fields."""
+
+    sigma: Annotated[float, Field(ge=0, le=1)] | None = Field(None, description="on the 0 to 1 scale")
+    sigma_255: Annotated[float, Field(ge=0, le=255)] | None = Field(None, description="on the 0 to 255 scale")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "NoiseLevel":
+        if (self.sigma is None) == (self.sigma_255 is None):
+            raise ValueError("give exactly one of `sigma` and `sigma_255`")
+        return self
+
+    @property
+    def sigma01(self) -> float:
+        return self.sigma if self.sigma is not None else (self.sigma_255 or 0.0) / 255
+
+
+Noise = NoiseLevel | Literal["auto"]
+
+
+class OutputOptions(RequestModel):
+    """How the result is written."""
+
+    format: Literal["same", "png", "tiff", "webp", "jpeg"] = Field(
+        "png", description="`same` keeps the format of the input; JPEG and lossy formats change known pixels"
+    )
+    bit_depth: Literal["same", "8", "16"] = Field("same", description="16 needs png or tiff")
+    quality: Annotated[int, Field(ge=1, le=100)] = Field(95, description="of jpeg and webp; 100 is lossless webp")
+    keep_metadata: bool = Field(True, description="copy EXIF and ICC profile")
+    keep_alpha: bool = Field(True, description="carry the alpha channel through; else it is dropped")
+
+
+class FileInfo(ResponseModel):
+    """A stored picture. Equal bytes give the same id."""
+
+    id: str
+    object: Literal["file"] = "file"
+    sha256: str
+    width: int
+    """After EXIF rotation."""
+    height: int
+    mode: str
+    """Pillow's mode of the stored picture, such as RGB, L, RGBA, P, CMYK, I;16."""
+    format: str
+    bit_depth: int
+    has_alpha: bool
+    has_icc: bool
+    bytes: int
+    created_at: str
+    expires_at: str

@@ -1,0 +1,123 @@
+"""What the service says about a job."""
+
+from typing import Any, Literal
+
+from api_schemas.base import ResponseModel
+from api_schemas.problems import Problem
+from api_schemas.requests import Task
+
+JobStatus = Literal["queued", "running", "succeeded", "failed", "canceled", "expired"]
+TERMINAL: frozenset[str] = frozenset({"succeeded", "failed", "canceled", "expired"})
+
+
+class QueuePlace(ResponseModel):
+    position: int
+    """1 is next."""
+    ahead: int
+
+
+class Progress(ResponseModel):
+    step: int
+    total_steps: int
+    fraction: float
+    eta_s: float | None = None
+    data_residual: float | None = None
+    """Root mean square of y - H mu on the [-1, 1] scale."""
+    sigma: float | None = None
+    """Noise level of the current step on the [-1, 1] scale."""
+
+
+class Artifact(ResponseModel):
+    name: str
+    """`result`, `preview`, `input`, `mask`."""
+    url: str
+    media_type: str
+    width: int | None = None
+    height: int | None = None
+    bytes: int
+    sha256: str
+    expires_at: str | None = None
+
+
+class JobWarning(ResponseModel):
+    code: str
+    detail: str
+
+
+class Result(ResponseModel):
+    artifacts: list[Artifact]
+    metrics: dict[str, Any]
+    """`data_residual`, `noise_sigma_estimated`, `known_pixels_equal`, `unknown_fraction`, `clipped_fraction`."""
+    warnings: list[JobWarning] = []
+
+
+class Timings(ResponseModel):
+    queue_s: float | None = None
+    load_s: float | None = None
+    """Loading the prior; 0 when it was warm."""
+    run_s: float | None = None
+    denoiser_calls: int | None = None
+    mean_batch: float | None = None
+    """Mean number of tiles in the prior calls that served this job."""
+
+
+class Links(ResponseModel):
+    self: str
+    events: str
+    result: str
+    cancel: str
+
+
+class Job(ResponseModel):
+    id: str
+    object: Literal["job"] = "job"
+    task: Task
+    status: JobStatus
+    cancel_requested: bool
+    priority: str
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    expires_at: str | None = None
+    queue: QueuePlace | None = None
+    progress: Progress | None = None
+    attempt: int
+    retry_of: str | None = None
+    batch_id: str | None = None
+    request: dict[str, Any]
+    """Fully resolved: prior and its digest, solver, parameters, seed, file ids of the inputs."""
+    result: Result | None = None
+    error: Problem | None = None
+    timings: Timings | None = None
+    worker: dict[str, Any] | None = None
+    metadata: dict[str, str] = {}
+    client_ref: str | None = None
+    links: Links
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class JobList(ResponseModel):
+    object: Literal["list"] = "list"
+    data: list[Job]
+    has_more: bool
+    next_cursor: str | None = None
+
+
+class BatchItemOutcome(ResponseModel):
+    index: int
+    client_ref: str | None = None
+    job_id: str | None = None
+    problem: Problem | None = None
+
+
+class Batch(ResponseModel):
+    id: str
+    object: Literal["batch"] = "batch"
+    task: Task
+    created_at: str
+    counts: dict[str, int]
+    """Number of jobs in each status, plus `refused` for items that got a problem."""
+    items: list[BatchItemOutcome]

@@ -1,0 +1,41 @@
+"""Parameters of the solvers, as a client sends them.
+
+Defaults and bounds repeat the dataclasses in `solvers/`, so that a client needs no torch; a test compares the two.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api_schemas.base import RequestModel
+
+Weighting = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
+TimestepOrder = Literal["descending", "ascending", "random"]
+
+
+class RedDiffParams(RequestModel):
+    """RED-Diff (Mardani et al. 2023), variational restoration with a denoiser as regulariser.
+
+    `fast` takes a closed-form data step and about 20 denoiser calls; `paper` is the published algorithm with Adam.
+    Fields of the other mode are errors.
+    """
+
+    mode: Literal["fast", "paper"] = Field("fast", description="`fast`: closed-form data step; `paper`: Adam")
+    steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Denoiser calls: 20 for `fast`, 100 for `paper` where absent"
+    )
+    prior_weight: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        None, description="lambda, weight of the prior in per-pixel units: 1 for `fast`, 0.25 for `paper` where absent"
+    )
+    sigma_max: Annotated[float, Field(gt=0, le=80)] | None = Field(
+        None, description="`fast`: first noise level on the [-1, 1] scale; chosen by the task where absent"
+    )
+    weighting: Weighting | None = Field(None, description="`paper`: w(sigma); `linear` where absent")
+    order: TimestepOrder | None = Field(None, description="`paper`: order of the timesteps; `descending` where absent")
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        None, description="`paper`: step size of Adam; 0.1 where absent"
+    )
+
+
+SolverName = Literal["red_diff"]
+Preset = Literal["fast", "balanced", "quality"]

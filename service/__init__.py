@@ -1,0 +1,1 @@
+"""Delivery: HTTP, queue, worker, engine, pictures and storage."""

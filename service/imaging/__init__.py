@@ -1,0 +1,1 @@
+"""Bytes to pixels and back, without losing what the photographer put in."""

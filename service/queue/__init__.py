@@ -1,0 +1,1 @@
+"""The durable job queue behind a small port; see `base`."""

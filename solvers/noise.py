@@ -1,0 +1,27 @@
+"""White noise that depends on (seed, step, draw) alone.
+
+A job therefore meets the same noise alone, in any batch, on any device and after a restart.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class NoiseStream:
+    """Counter-based standard normal noise."""
+
+    seed: int
+
+    def normal(self, step: int, like: Tensor, draw: int = 0) -> Tensor:
+        """N(0, 1) in the shape, type and place of `like`. Drawn in float32 on the CPU, so every device gets the same."""
+        noise = torch.randn(like.shape, generator=self.generator(step, draw))
+        return noise.to(device=like.device, dtype=like.dtype)
+
+    def generator(self, step: int, draw: int = 0) -> torch.Generator:
+        """A generator seeded by the hash of (seed, step, draw), so that neighbouring seeds are unrelated."""
+        digest = hashlib.blake2b(f"{self.seed}:{step}:{draw}".encode(), digest_size=8).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

@@ -1,0 +1,1 @@
+"""Measurement operators; see `base.Operator`."""

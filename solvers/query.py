@@ -1,0 +1,66 @@
+"""What a solver and whoever drives it say to each other.
+
+A solver is a generator: it yields a `Query` ("denoise this at this level"), is sent the denoised tensor, and finally
+returns a `Solution`. It owns its state, and knows neither the prior nor the other jobs that share the denoiser call.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from solvers.operators.base import Operator
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One inverse problem, y = H(x) + sigma_y * white noise, on the [-1, 1] scale."""
+
+    measurement: Tensor
+    """y, (1, C, h, w)."""
+    operator: Operator
+    sigma_y: float
+    """Standard deviation of the noise on the [-1, 1] scale; 0 for an exact measurement."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A request to the denoiser. The answer is a tensor of the shape of `x`."""
+
+    x: Tensor
+    """(N, C, H, W), clean image plus `sigma` times white noise."""
+    sigma: Tensor
+    """(N,), one level for each row."""
+    step: int
+    """Denoiser calls made before this one."""
+    total: int
+    """Denoiser calls that the solver will make, as far as it knows."""
+    estimate: Tensor | None = None
+    """(1, C, H, W), the current restoration, for previews."""
+    data_residual: float | None = None
+    """Root mean square of y - H(estimate)."""
+    component: int = 0
+    """Which denoiser, where a solver uses several."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A restored image and what is known about it."""
+
+    x: Tensor
+    """(1, C, H, W) on the [-1, 1] scale, not clipped."""
+    data_residual: float
+    """Root mean square of y - H(x)."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+Solver = Generator[Query, Tensor, Solution]
+
+
+class SolverDiverged(Exception):
+    """A number that is not finite turned up; there is no picture."""
+
+    def __init__(self, step: int, quantity: str):
+        super().__init__(f"{quantity} is not finite at step {step}")
+        self.step = step
+        self.quantity = quantity
