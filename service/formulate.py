@@ -1,0 +1,97 @@
+"""From a request to an inverse problem: the only place where the wire's words become mathematics.
+
+The wire speaks of pictures on [0, 1] and noise levels as standard deviations on that scale; solvers work on [-1, 1], where
+the same level is twice as large. It is doubled here and nowhere else.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from service.queue.base import Json
+from solvers.noise import NoiseStream
+from solvers.noise_level import estimate_sigma
+from solvers.operators.base import Operator
+from solvers.operators.downsample import Downsample
+from solvers.operators.identity import Identity
+from solvers.operators.mask import Mask
+from solvers.presets import preset
+from solvers.query import Problem, Solver
+from solvers.red_diff import RedDiffParameters, red_diff
+
+
+@dataclass(frozen=True)
+class Formulation:
+    """Everything that decides the picture: the problem, the solver's parameters and the seed."""
+
+    problem: Problem
+    parameters: RedDiffParameters
+    seed: int
+    noise_was_estimated: bool
+
+    def start(self) -> Solver:
+        """A fresh solver; equal formulations give equal pictures."""
+        return red_diff(self.problem, self.parameters, NoiseStream(self.seed))
+
+    @property
+    def sigma01(self) -> float:
+        """The noise level on the wire's scale."""
+        return self.problem.sigma_y / 2
+
+
+def formulate(request: Json, rgb01: np.ndarray, observed: np.ndarray | None, device: torch.device) -> Formulation:
+    """Build the inverse problem of a resolved request.
+
+    rgb01: (H, W, 3) float32 in [0, 1]. observed: (H, W) bool, True where a pixel is known; for inpainting only.
+    """
+    measurement = to_solver_range(rgb01, device)  # (1, 3, h, w)
+    estimated = request["noise"] == "auto"
+    sigma_y = estimate_sigma(measurement) if estimated else 2 * sigma01_of(request["noise"])
+    operator = build_operator(request, measurement, observed)
+    if observed is not None:
+        measurement = operator.forward(measurement)  # nothing of what lies in the hole may reach the solver
+    parameters = resolve_parameters(request, sigma_y)
+    return Formulation(Problem(measurement, operator, sigma_y), parameters, int(request["seed"]), estimated)
+
+
+def build_operator(request: Json, measurement: Tensor, observed: np.ndarray | None) -> Operator:
+    _, channels, height, width = measurement.shape
+    match request["task"]:
+        case "inpaint":
+            if observed is None:
+                raise ValueError("inpainting needs a mask")
+            return Mask(torch.from_numpy(observed).to(measurement.device), channels)
+        case "super_resolution":
+            scale = request["scale"]
+            return Downsample((channels, height * scale, width * scale), scale, request["kernel"])
+        case "denoise":
+            return Identity((channels, height, width))
+        case task:
+            raise ValueError(f"no operator for task {task!r}")
+
+
+def resolve_parameters(request: Json, sigma_y: float) -> RedDiffParameters:
+    """The preset of the task, overridden by what the client gave; the paper's mode has no presets but its own defaults."""
+    given: dict[str, Any] = {key: value for key, value in request["params"].items() if value is not None}
+    if given["mode"] == "paper":
+        return RedDiffParameters(**given)
+    return dataclasses.replace(preset(request["task"], request["preset"], sigma_y), **given)
+
+
+def sigma01_of(noise: Json) -> float:
+    """The level of a wire `NoiseLevel` on the [0, 1] scale."""
+    return noise["sigma"] if noise["sigma"] is not None else noise["sigma_255"] / 255
+
+
+def to_solver_range(rgb01: np.ndarray, device: torch.device) -> Tensor:
+    """(H, W, 3) in [0, 1] to (1, 3, H, W) in [-1, 1]."""
+    return torch.from_numpy(rgb01).to(device).permute(2, 0, 1)[None].mul(2).sub(1)
+
+
+def to_image_range(x: Tensor) -> np.ndarray:
+    """(1, 3, H, W) in [-1, 1] to (H, W, 3) float32 in [0, 1], not clipped."""
+    return x[0].float().add(1).div(2).permute(1, 2, 0).cpu().numpy()
