@@ -28,7 +28,7 @@ FROM base AS cpu
 RUN pip install -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch
 COPY . .
 RUN pip install -c constraints.txt -e .
-USER rediffuse
+USER 10001
 VOLUME /var/lib/rediffuse
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
@@ -39,7 +39,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
 RUN pip install -c constraints.txt torch
 COPY . .
 RUN pip install -c constraints.txt -e .
-USER rediffuse
+USER 10001
 VOLUME /var/lib/rediffuse
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
