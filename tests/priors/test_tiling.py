@@ -1,0 +1,133 @@
+"""Geometry of tiles: coverage, cost, padding, blending."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from priors.tiling import Blend, TileGrid, cut, pad, plan_tiles
+
+SIZES = (64, 128, 256)
+SHAPES = [(1, 1), (16, 16), (16, 17), (64, 64), (65, 64), (17, 300), (256, 256), (481, 321), (1000, 37)]
+
+
+def picture(height: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    generator = torch.Generator().manual_seed(height * 10_007 + width)
+    return torch.randn(2, 3, height, width, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def through_tiles(x: Tensor, grid: TileGrid, denoise) -> Tensor:
+    padded, blend = pad(x, grid), Blend(grid)
+    for index in range(len(grid.origins)):
+        blend.add(index, denoise(cut(padded, grid, index)))
+    return blend.result()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_identity_gives_the_image_back(shape: tuple[int, int]) -> None:
+    x = picture(*shape)
+    grid = plan_tiles(*shape, SIZES, multiple_of=8)
+    torch.testing.assert_close(through_tiles(x, grid, lambda tile: tile), x, rtol=0, atol=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([8, 16, 24]))
+def test_partition_of_unity_at_any_size(height: int, width: int, tile: int) -> None:
+    grid = plan_tiles(height, width, (tile,), multiple_of=8)
+    ones = torch.ones(1, 1, height, width, dtype=torch.float64)
+    torch.testing.assert_close(through_tiles(ones, grid, lambda t: t), ones, rtol=0, atol=1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_tiles_stay_inside_and_overlap_by_a_quarter(height: int, width: int) -> None:
+    grid = plan_tiles(height, width, SIZES, multiple_of=8)
+    for starts, length in ((grid.tops, grid.padded_height), (grid.lefts, grid.padded_width)):
+        assert starts[0] == 0 and starts[-1] + grid.tile == length
+        steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+        assert all(0 < step <= grid.tile - grid.tile // 4 for step in steps)
+    assert len(grid.origins) == len(grid.tops) * len(grid.lefts)
+
+
+def test_chooses_the_cheapest_size() -> None:
+    assert plan_tiles(64, 64, SIZES, 8).tile == 64
+    assert plan_tiles(16, 17, SIZES, 8).tile == 64
+    assert plan_tiles(128, 120, SIZES, 8).tile == 128  # one tile of 128 costs less than nine of 64
+    assert plan_tiles(250, 256, SIZES, 8).tile == 256
+    assert plan_tiles(70, 300, SIZES, 8).pixels == min(plan_tiles(70, 300, (s,), 8).pixels for s in SIZES)
+
+
+def test_an_image_that_fits_one_tile_is_exactly_what_the_network_says() -> None:
+    for height, width in [(64, 64), (50, 61), (16, 17)]:
+        x = picture(height, width)
+        grid = plan_tiles(height, width, (64,), multiple_of=8)
+        assert grid.origins == ((0, 0),)
+        expected = torch.tanh(pad(x, grid))[..., :height, :width]
+        assert torch.equal(through_tiles(x, grid, torch.tanh), expected)
+
+
+def test_reflection_equals_torch_where_torch_can_and_goes_on_beyond() -> None:
+    x = picture(40, 50)
+    grid = TileGrid(40, 50, tile=64, overlap=16)
+    expected = torch.nn.functional.pad(x, (0, 14, 0, 24), mode="reflect")
+    assert torch.equal(pad(x, grid), expected)
+    row = torch.tensor([0.0, 1.0, 2.0]).reshape(1, 1, 1, 3)
+    padded = pad(row, TileGrid(1, 3, tile=8, overlap=2))
+    assert padded[0, 0].tolist() == [[0, 1, 2, 1, 0, 1, 2, 1]] * 8
+
+
+def test_a_pointwise_denoiser_does_not_notice_the_tiles() -> None:
+    x = picture(200, 333, torch.float64)
+    grid = plan_tiles(200, 333, (64,), multiple_of=8)
+    torch.testing.assert_close(through_tiles(x, grid, torch.sin), torch.sin(x), rtol=0, atol=1e-12)
+
+
+def test_tiles_may_come_in_any_order() -> None:
+    x = picture(150, 150, torch.float64)
+    grid = plan_tiles(150, 150, (64,), multiple_of=8)
+    forwards, backwards, padded = Blend(grid), Blend(grid), pad(x, grid)
+    for index in range(len(grid.origins)):
+        forwards.add(index, cut(padded, grid, index).cos())
+    for index in reversed(range(len(grid.origins))):
+        backwards.add(index, cut(padded, grid, index).cos())
+    torch.testing.assert_close(forwards.result(), backwards.result(), rtol=0, atol=1e-14)
+
+
+def test_a_denoiser_that_differs_from_tile_to_tile_leaves_no_step() -> None:
+    """Tiles that disagree by a constant of up to 1 are joined by ramps of the width of the overlap."""
+    grid = plan_tiles(160, 160, (64,), multiple_of=8)
+    levels = torch.rand(len(grid.origins), generator=torch.Generator().manual_seed(3))
+    blend = Blend(grid)
+    for index, level in enumerate(levels):
+        blend.add(index, level.expand(1, 1, 64, 64))
+    result = blend.result()
+    steps = torch.cat([result.diff(dim=-1).flatten(), result.diff(dim=-2).flatten()])
+    spread = float(levels.max() - levels.min())
+    assert spread > 0.5 and float(result.max() - result.min()) > 0.5 * spread
+    # a hard border would step by about `spread`; the steepest raised cosine over 16 pixels steps by about pi/2/16
+    assert float(steps.abs().max()) < spread * 2 / grid.overlap
+    bends = result.diff(n=2, dim=-1).abs()
+    assert float(bends.max()) < spread * 8 / grid.overlap**2
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="multiples of 8"):
+        plan_tiles(64, 64, (60,), multiple_of=8)
+    with pytest.raises(ValueError, match="multiples of 8"):
+        plan_tiles(64, 64, (), multiple_of=8)
+    with pytest.raises(ValueError, match="0 x 64"):
+        plan_tiles(0, 64, SIZES, multiple_of=8)
+    grid = plan_tiles(100, 64, (64,), multiple_of=8)
+    with pytest.raises(ValueError, match="100 x 64"):
+        pad(picture(64, 64), grid)
+    blend = Blend(grid)
+    with pytest.raises(ValueError, match="2 tiles"):
+        blend.result()
+    blend.add(0, torch.zeros(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="tile 0 came twice"):
+        blend.add(0, torch.zeros(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="instead of 64 a side"):
+        blend.add(1, torch.zeros(1, 3, 32, 64))
+    with pytest.raises(ValueError, match="1 tiles"):
+        blend.result()
