@@ -4,21 +4,25 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 from compose_spec import PyCompose
 
 ROOT = Path(__file__).parent.parent
-SECRETS = {"POSTGRES_PASSWORD": "secret", "REDIFFUSE_API_KEYS": '["me:secret"]', "REDIFFUSE_DEVICE": "auto"}
 
 
-def interpolate(text: str) -> str:
-    """What `docker compose` does with `${NAME:?message}` and `${NAME:-default}`."""
-    return re.sub(r"\$\{(\w+)[^}]*\}", lambda match: SECRETS[match.group(1)], text)
+def interpolate(value: Any) -> Any:
+    """What `docker compose` does, after parsing, with `${NAME:?message}` and `${NAME:-default}`: here, name for value."""
+    if isinstance(value, dict):
+        return {key: interpolate(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [interpolate(item) for item in value]
+    return re.sub(r"\$\{(\w+)[^}]*\}", r"\1", value) if isinstance(value, str) else value
 
 
 def compose() -> dict:
-    document = yaml.safe_load(interpolate((ROOT / "docker-compose.yml").read_text()))
+    document = interpolate(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
     PyCompose.from_yaml(yaml.safe_dump(document))  # raises where the file breaks the Compose specification
     return document
 
