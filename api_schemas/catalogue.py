@@ -45,6 +45,31 @@ class QueueOut(ResponseModel):
     workers: int
 
 
+class LimitsOut(ResponseModel):
+    max_file_bytes: int
+    max_pixels: int
+    """Of an input, and of a result."""
+    min_side: int
+    max_batch_items: int
+    max_queued: int
+    max_wait_s: float
+    retention_s: float
+
+
+class InfoOut(ResponseModel):
+    name: Literal["rediffuse"] = "rediffuse"
+    version: str
+    tasks: list[str]
+    default_prior: str
+    workers: int
+    limits: LimitsOut
+    features: dict[str, bool]
+
+
+class Health(ResponseModel):
+    status: Literal["ok", "ready"]
+
+
 class PriorList(ResponseModel):
     data: list[PriorOut]
 

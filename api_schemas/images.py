@@ -1,8 +1,8 @@
 """Pictures on the wire."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from api_schemas.base import RequestModel, ResponseModel
 
@@ -39,7 +39,14 @@ class NoiseLevel(RequestModel):
         return self.sigma if self.sigma is not None else (self.sigma_255 or 0.0) / 255
 
 
-Noise = NoiseLevel | Literal["auto"]
+def _noise_form(value: Any) -> str:
+    return "auto" if isinstance(value, str) else "level"
+
+
+Noise = Annotated[
+    Annotated[NoiseLevel, Tag("level")] | Annotated[Literal["auto"], Tag("auto")], Discriminator(_noise_form)
+]
+"""A level, or `"auto"`: estimated from the picture. Told apart by form, so that an error names one field only."""
 
 
 class OutputOptions(RequestModel):
@@ -52,6 +59,14 @@ class OutputOptions(RequestModel):
     quality: Annotated[int, Field(ge=1, le=100)] = Field(95, description="of jpeg and webp; 100 is lossless webp")
     keep_metadata: bool = Field(True, description="copy EXIF and ICC profile")
     keep_alpha: bool = Field(True, description="carry the alpha channel through; else it is dropped")
+
+    @field_validator("bit_depth")
+    @classmethod
+    def _depth_of_the_format(cls, value: str, info: ValidationInfo) -> str:
+        chosen = info.data.get("format")
+        if value == "16" and chosen in ("webp", "jpeg"):
+            raise ValueError(f"{chosen} has 8 bits a channel; 16 needs png or tiff")
+        return value
 
 
 class FileInfo(ResponseModel):

@@ -60,6 +60,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "batch_too_large": ProblemKind(413, "The batch has too many items"),
     "unsupported_image": ProblemKind(415, "The file is not an image that this service reads"),
     "unsupported_media_type": ProblemKind(415, "This content type is not accepted here"),
+    "range_not_satisfiable": ProblemKind(416, "The range lies outside the file"),
     "validation_failed": ProblemKind(422, "A field is wrong"),
     "unknown_prior": ProblemKind(422, "There is no such prior"),
     "unknown_solver": ProblemKind(422, "There is no such solver"),
@@ -73,7 +74,6 @@ PROBLEMS: dict[str, ProblemKind] = {
     "internal": ProblemKind(500, "Something went wrong on our side"),
     "queue_full": ProblemKind(503, "The queue is full"),
     "not_ready": ProblemKind(503, "The service is not ready"),
-    "draining": ProblemKind(503, "The service is shutting down"),
     # a job that fails; `internal` also occurs here
     "solver_diverged": ProblemKind(500, "The solver met a number that is not finite"),
     "out_of_memory": ProblemKind(500, "The job does not fit into the memory of the device"),

@@ -8,9 +8,16 @@ from api_schemas.base import RequestModel
 from api_schemas.images import ImageRef, MaskMode, Noise, NoiseLevel, OutputOptions
 from api_schemas.solvers import Preset, RedDiffParams
 
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL keeps no NUL in a text."""
+
 Priority = Literal["low", "normal", "high"]
 Task = Literal["inpaint", "super_resolution", "denoise"]
-Metadata = Annotated[dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)]
+ClientRef = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64, pattern=NO_NUL)], Annotated[str, Field(max_length=512, pattern=NO_NUL)]],
+    Field(max_length=16),
+]
 
 
 class PreviewOptions(RequestModel):
@@ -20,7 +27,9 @@ class PreviewOptions(RequestModel):
 class CommonOptions(RequestModel):
     """Fields of every task, without the pictures."""
 
-    prior: Annotated[str, Field(max_length=100)] | None = Field(None, description="name; the default prior where absent")
+    prior: Annotated[str, Field(max_length=100)] | None = Field(
+        None, description="name; the default prior where absent"
+    )
     solver: Annotated[str, Field(max_length=100)] = "red_diff"
     params: RedDiffParams = RedDiffParams()
     preset: Preset = Field("fast", description="sets what `params` leaves open")
@@ -32,7 +41,7 @@ class CommonOptions(RequestModel):
         None, description="seconds from now; a job that has not ended by then is stopped and `expired`"
     )
     metadata: Metadata = {}
-    client_ref: Annotated[str, Field(max_length=200)] | None = None
+    client_ref: ClientRef | None = None
 
 
 class InpaintOptions(CommonOptions):
@@ -50,7 +59,7 @@ class InpaintOptions(CommonOptions):
 
 class SuperResolutionOptions(CommonOptions):
     task: Literal["super_resolution"] = "super_resolution"
-    scale: int = Field(2, description="2, 3, 4 or 8")
+    scale: int = Field(2, description="one of 2, 3, 4 and 8")
     kernel: Literal["bicubic", "box"] = Field("bicubic", description="how the small picture was made from the large")
     noise: Noise = NoiseLevel(sigma=0)
 
@@ -58,6 +67,10 @@ class SuperResolutionOptions(CommonOptions):
 class DenoiseOptions(CommonOptions):
     task: Literal["denoise"] = "denoise"
     noise: Noise = "auto"
+
+
+SCALES = (2, 3, 4, 8)
+"""Of super-resolution; others are refused as `scale_unsupported`."""
 
 
 class InpaintRequest(InpaintOptions):
@@ -99,7 +112,7 @@ class BatchItem(RequestModel):
     image: ImageRef
     mask: ImageRef | None = None
     params: dict[str, Any] = Field({}, description="options of this item, over `defaults`")
-    client_ref: Annotated[str, Field(max_length=200)] | None = None
+    client_ref: ClientRef | None = None
 
 
 class BatchRequest(RequestModel):

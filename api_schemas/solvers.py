@@ -3,9 +3,9 @@
 Defaults and bounds repeat the dataclasses in `solvers/`, so that a client needs no torch; a test compares the two.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from api_schemas.base import RequestModel
 
@@ -35,6 +35,14 @@ class RedDiffParams(RequestModel):
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(
         None, description="`paper`: step size of Adam; 0.1 where absent"
     )
+
+    @field_validator("sigma_max", "weighting", "order", "learning_rate")
+    @classmethod
+    def _of_the_mode(cls, value: Any, info: ValidationInfo) -> Any:
+        mode = info.data.get("mode")
+        if value is not None and mode is not None and (info.field_name == "sigma_max") != (mode == "fast"):
+            raise ValueError(f"mode `{mode}` has no parameter {info.field_name}")
+        return value
 
 
 SolverName = Literal["red_diff"]

@@ -65,6 +65,25 @@ batches = sa.Table(
     sa.Column("items", sa.JSON, nullable=False),
 )
 
+removed_jobs = sa.Table(
+    "removed_jobs",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("removed_at", sa.Float, nullable=False),
+    sa.Index("removed_jobs_by_age", "removed_at"),
+)
+"""Jobs that the retention removed: their ids are answered with 410, unknown ones with 404."""
+
+worker_metrics = sa.Table(
+    "worker_metrics",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("families", sa.JSON, nullable=False),
+    sa.Column("updated_at", sa.Float, nullable=False),
+)
+"""What each worker process has counted; the API process adds it up in `/metrics`."""
+
 executors = sa.Table(
     "executors",
     metadata,
