@@ -24,4 +24,3 @@ class Prior(Protocol):
         for each sample. Returns (N, C, H, W) float32. Rows never influence each other. Not clipped.
         """
         ...
-

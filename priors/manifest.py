@@ -1,6 +1,28 @@
-"""What a prior declares about itself, read from `prior.json`. Importable without torch, so the API process can list priors."""
+"""What a prior declares about itself, read from `prior.json`. Imports no torch: the API process lists priors."""
 
+import json
+import logging
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "prior.json"
+PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""Names of priors. A name is never a path: no separators, no leading dot."""
+FIELDS: dict[str, type] = {
+    "kind": str,
+    "parameterisation": str,
+    "size_multiple": int,
+    "trained_size": int,
+    "sigma_min": float,
+    "sigma_max": float,
+    "licence": str,
+    "sha256": str,
+}
+"""What every `prior.json` must hold; a parameterisation may need more."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,3 +49,64 @@ class PriorInfo:
 
 class PriorError(Exception):
     """A prior that cannot be used: unknown, damaged, or of a kind that this project does not read."""
+
+
+def read_fields(folder: Path) -> dict[str, Any]:
+    """The fields of `prior.json` as they stand. Raises PriorError where it is missing or no JSON object."""
+    path = folder / MANIFEST
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PriorError(f"prior {folder.name}: {MANIFEST} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
+        raise PriorError(f"prior {folder.name}: {MANIFEST} is not valid JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise PriorError(f"prior {folder.name}: {MANIFEST} must hold a JSON object")
+    return fields
+
+
+def require_fields(fields: dict[str, Any], required: dict[str, type], name: str) -> None:
+    """Raise PriorError unless every required field is there and of its type; a whole number is a float too."""
+    for key, kind in required.items():
+        value = fields.get(key)
+        accepted = (int, float) if kind is float else kind
+        if not isinstance(value, accepted) or isinstance(value, bool):
+            raise PriorError(f"prior {name}: {MANIFEST} needs the field {key!r} ({kind.__name__})")
+
+
+def read_manifest(folder: Path) -> PriorInfo:
+    """What the prior in `folder` declares; its name is the folder's. Raises PriorError."""
+    name = folder.name
+    if not PATTERN.fullmatch(name):
+        raise PriorError(f"{name!r} is not the name of a prior: use a-z, 0-9, '.', '_' and '-'")
+    fields = read_fields(folder)
+    require_fields(fields, FIELDS, name)
+    if fields["kind"] != "pixel":
+        raise PriorError(f"prior {name}: kind {fields['kind']!r} is not supported, only 'pixel'")
+    if not 0 < fields["sigma_min"] < fields["sigma_max"]:
+        raise PriorError(f"prior {name}: {MANIFEST} needs 0 < sigma_min < sigma_max")
+    if not 0 < fields["size_multiple"] <= fields["trained_size"]:
+        raise PriorError(f"prior {name}: {MANIFEST} needs 0 < size_multiple <= trained_size")
+    return PriorInfo(
+        name=name,
+        multiple_of=fields["size_multiple"],
+        native_size=fields["trained_size"],
+        sigma_min=float(fields["sigma_min"]),
+        sigma_max=float(fields["sigma_max"]),
+        parameterisation=fields["parameterisation"],
+        licence=fields["licence"],
+        digest=fields["sha256"],
+    )
+
+
+def list_manifests(models_dir: Path) -> list[PriorInfo]:
+    """Every prior in `models_dir`, by name. A damaged one is logged and left out: the others must stay usable."""
+    if not models_dir.is_dir():
+        return []
+    manifests = []
+    for folder in sorted(folder for folder in models_dir.iterdir() if (folder / MANIFEST).is_file()):
+        try:
+            manifests.append(read_manifest(folder))
+        except PriorError as error:
+            logger.warning("prior left out of the list: %s", error)
+    return manifests

@@ -3,7 +3,8 @@
 Symbols as in Karras et al. 2022 (EDM), "Elucidating the Design Space of Diffusion-Based Generative Models", table 1.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
