@@ -17,8 +17,8 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# what the benchmarks need beyond the tests; then `.venv/bin/python -m benchmarks.quality --help` and its neighbours
 benchmarks: .venv/benchmarks
-	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def interpolate(value: Any) -> Any:
-    """What `docker compose` does, after parsing, with `${NAME:?message}` and `${NAME:-default}`: here, name for value."""
+    """Put the name itself where `docker compose` would put its value, for `${NAME:?message}` and `${NAME:-default}`."""
     if isinstance(value, dict):
         return {key: interpolate(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,0 +1,1 @@
+"""What reproduces every figure that the project states: one command a table, fixed seeds, JSON out."""

@@ -1,0 +1,52 @@
+"""A table on the screen and the same figures as JSON, with the machine and the commit that they were measured on."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+
+Row = dict[str, Any]
+
+
+def publish(name: str, rows: Sequence[Row], settings: Row, folder: Path = RESULTS) -> Path:
+    """Print `rows` as a table and write them to `<folder>/<name>.json`."""
+    table = Table(title=name)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    for column in columns:
+        table.add_column(column, justify="left" if isinstance(rows[0].get(column), str) else "right")
+    for row in rows:
+        table.add_row(*(_text(row.get(column)) for column in columns))
+    Console(width=160).print(table)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    document = {"name": name, "settings": settings, "machine": machine(), "rows": list(rows)}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    return path
+
+
+def machine() -> Row:
+    """What a reader needs to judge a figure of speed."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "commit": commit.stdout.strip(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
