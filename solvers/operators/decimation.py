@@ -1,0 +1,104 @@
+"""Filter and keep every f-th sample, along one axis, with borders reflected about their edge (-1 -> 0, N -> N-1).
+
+A symmetric filter with such borders is diagonal in the cosine transform of type II, and keeping every f-th sample
+folds the frequencies m = p, 2h - p, 2h + p, ... onto p. Hence R R^T is diagonal in the cosine transform of the h kept
+samples, and its eigenvalues are sums of f squares: the singular value decomposition of R in closed form, at any length.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+def box_taps(factor: int) -> tuple[float, ...]:
+    """The mean of disjoint blocks."""
+    return (1 / factor,) * factor
+
+
+def bicubic_taps(factor: int) -> tuple[float, ...]:
+    """Antialiased cubic kernel (a = -0.5) stretched by the factor, centred on the block, normalised to sum 1.
+
+    For an even factor these are 4 f taps at half-integer distances; for an odd one 4 f - 1 at integer distances.
+    """
+    count = 4 * factor - factor % 2
+    distances = [abs(i - (count - 1) / 2) / factor for i in range(count)]
+    values = [_cubic(d) for d in distances]
+    return tuple(value / math.fsum(values) for value in values)
+
+
+def _cubic(d: float) -> float:
+    """Keys 1981 with a = -0.5, d >= 0."""
+    if d <= 1:
+        return 1.5 * d**3 - 2.5 * d**2 + 1
+    return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2 if d < 2 else 0.0
+
+
+@dataclass(frozen=True)
+class Decimation:
+    """R: n = factor * kept samples to `kept`. `taps` is symmetric, of length congruent to the factor modulo 2."""
+
+    kept: int
+    factor: int
+    taps: tuple[float, ...]
+
+    @property
+    def margin(self) -> int:
+        """Samples that the filter reaches beyond a block, on either side."""
+        return (len(self.taps) - self.factor) // 2
+
+    def forward(self, x: Tensor, axis: int) -> Tensor:
+        if self.margin:
+            x = x.index_select(axis, self._reflected.to(x.device))
+        y = self._phase(x, axis, 0) * self.taps[0]
+        for i, tap in enumerate(self.taps[1:], start=1):
+            y.add_(self._phase(x, axis, i), alpha=tap)
+        return y
+
+    def adjoint(self, y: Tensor, axis: int) -> Tensor:
+        shape = list(y.shape)
+        shape[axis] = self.kept * self.factor + 2 * self.margin
+        x = y.new_zeros(shape)
+        for i, tap in enumerate(self.taps):
+            self._phase(x, axis, i).add_(y, alpha=tap)
+        return self._fold(x, axis) if self.margin else x
+
+    def _phase(self, padded: Tensor, axis: int, first: int) -> Tensor:
+        """A view of every f-th of the padded samples: what tap number `first` meets."""
+        index = [slice(None)] * padded.ndim
+        index[axis] = slice(first, first + self.factor * (self.kept - 1) + 1, self.factor)
+        return padded[tuple(index)]
+
+    def _fold(self, padded: Tensor, axis: int) -> Tensor:
+        """Transpose of the reflection: add what lies in the margins to the samples that it mirrors."""
+        n, margin = self.kept * self.factor, self.margin
+        mirrored = self._reflected.to(padded.device)
+        x = padded.narrow(axis, margin, n)
+        x.index_add_(axis, mirrored[:margin], padded.narrow(axis, 0, margin).clone())
+        x.index_add_(axis, mirrored[-margin:], padded.narrow(axis, margin + n, margin).clone())
+        return x.contiguous()
+
+    @cached_property
+    def _reflected(self) -> Tensor:
+        """Index of the sample that each padded position shows."""
+        n = self.kept * self.factor
+        index = torch.arange(-self.margin, n + self.margin) % (2 * n)
+        return torch.where(index < n, index, 2 * n - 1 - index)
+
+    @cached_property
+    def gram_eigenvalues(self) -> Tensor:
+        """Of R R^T, (kept,) float64, in the order of the cosine transform of the kept samples."""
+        n, count = self.kept * self.factor, len(self.taps)
+        m = torch.arange(n, dtype=torch.float64)
+        response = torch.zeros_like(m)  # of the filter at frequency m
+        for i, tap in enumerate(self.taps):
+            response += tap * torch.cos(math.pi * m * (i - (count - 1) / 2) / n)
+        # The constant vector of the transform is scaled by 1 / sqrt(2): other frequencies that fold onto it weigh double.
+        gain = response**2 / self.factor
+        target = torch.arange(n) % (2 * self.kept)
+        target = torch.where(target > self.kept, 2 * self.kept - target, target)
+        gain[(target == 0) & (m > 0)] *= 2
+        folded = torch.zeros(self.kept + 1, dtype=torch.float64).index_add_(0, target, gain)
+        return folded[: self.kept]  # the cosine of frequency `kept` vanishes at every kept sample
