@@ -1,0 +1,238 @@
+"""The engine: one thread that runs many solvers and shares every prior call among them.
+
+A turn: let new jobs in, end what was cancelled or came too late, let the scheduler fill a batch, run it, hand the tiles
+back, and advance the solvers whose answer is complete. All solver and prior work happens in this thread.
+"""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import torch
+
+from priors.base import Prior
+from service.engine.errors import DeadlineExceeded, EngineError, EngineStopped, OutOfMemory, PriorLoadFailed
+from service.engine.lane import Job, Lane, Outcome
+from service.engine.observer import EngineObserver, Unobserved
+from service.engine.roster import Roster
+from service.engine.runner import Runner, is_fatal, is_out_of_memory
+from service.engine.scheduler import Batch, BatchKey, Scheduler
+from solvers.query import Query, Solver
+
+__all__ = [
+    "DeadlineExceeded",
+    "Engine",
+    "EngineError",
+    "EngineObserver",
+    "EngineStopped",
+    "OutOfMemory",
+    "Outcome",
+    "PriorLoadFailed",
+]
+
+BATCH_PIXELS = {"cpu": 4 * 256**2, "mps": 8 * 256**2, "cuda": 32 * 256**2}
+"""Pixels in one prior call, by device: a CPU gains nothing beyond (measured), a GPU learns its own limit from here."""
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs jobs on one device; safe to call from any thread."""
+
+    def __init__(
+        self,
+        load_prior: Callable[[str], Prior],
+        device: torch.device | str,
+        *,
+        max_batch_pixels: int = 0,
+        tile_sizes: tuple[int, ...] = (64, 128, 256),
+        max_lanes: int = 64,
+        observe: EngineObserver | None = None,
+    ):
+        """load_prior: gives a prior on `device`; called once a name. max_batch_pixels: 0 chooses by the device.
+        max_lanes: jobs that run at one time; more may be submitted, and wait."""
+        self.device = torch.device(device)
+        self._tile_sizes = tile_sizes
+        self._observe = observe or Unobserved()
+        self._runner = Runner(load_prior, self.device)
+        self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
+        self._numbers = itertools.count()
+        self._roster = Roster(max_lanes)
+        self._died = False
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether jobs are being run."""
+        return self._thread.is_alive() and not self._died
+
+    def submit(
+        self,
+        job_id: str,
+        start: Callable[[], Solver],
+        prior: str,
+        *,
+        on_query: Callable[[Query], None] | None = None,
+        deadline: float | None = None,
+        solo: bool = False,
+        weight: float = 1.0,
+    ) -> Future[Outcome]:
+        """Run `start()` to its solution; `start`, the solver and `on_query` run in the engine's thread.
+
+        deadline: on the clock of `time.monotonic`. solo: run it alone. weight: its importance among those that wait.
+        The future raises SolverDiverged, DeadlineExceeded, PriorLoadFailed, OutOfMemory, EngineStopped, CancelledError,
+        or whatever else the solver raised; cancelling it is the same as `cancel`. Raises EngineStopped after `stop`.
+        """
+        lane = Lane(next(self._numbers), Job(job_id, start, prior, on_query, deadline, solo, weight))
+        self._roster.enter(lane)
+        return lane.future
+
+    def cancel(self, job_id: str) -> bool:
+        """End a job; its solver is left between two steps. False where there is none of this id that has not ended."""
+        return any([lane.future.cancel() for lane in self._roster.present(job_id)])
+
+    def room(self) -> int:
+        """How many more jobs would start at once. 0 while a suspect waits or runs: what came now would only wait."""
+        return self._roster.room()
+
+    def stop(self, drain: bool, timeout_s: float | None = None) -> None:
+        """Take no more jobs and end the thread.
+
+        With `drain`, those that are here are finished first, for `timeout_s` at most. The others end with EngineStopped
+        after the step that they are in.
+        """
+        self._roster.close(abort=not drain)
+        self._thread.join(timeout_s)
+        self._roster.close(abort=True)
+        self._thread.join()
+
+    def _main(self) -> None:
+        try:
+            while self._roster.wait():
+                self._end_the_late()
+                self._begin_the_next()
+                batch = self._scheduler.next_batch()
+                if batch is not None:
+                    self._run(batch)
+        except BaseException as error:  # noqa: BLE001 - whatever it was, nobody may wait for ever for a dead thread
+            log.critical("the engine died", exc_info=error)
+            self._died = True
+            self._roster.close(abort=True)
+            self._abandon("the engine died", error)
+        else:
+            self._abandon("the engine was stopped")
+
+    def _end_the_late(self) -> None:
+        """Cancelled jobs and those whose deadline has passed, running or not."""
+        now = time.monotonic()
+        for lane in self._roster.present():
+            if lane.future.cancelled() or (lane.job.deadline is not None and now >= lane.job.deadline):
+                self._end(lane, DeadlineExceeded(f"the deadline passed {self._place(lane)}"))
+
+    @staticmethod
+    def _place(lane: Lane) -> str:
+        return "before the start" if lane.query is None else f"at step {lane.query.step} of {lane.query.total}"
+
+    def _begin_the_next(self) -> None:
+        while (lane := self._roster.start_next()) is not None:
+            with self._guard(lane):
+                load_s = self._runner.load(lane.job.prior)
+                if load_s:
+                    self._observe.prior_loaded(lane.job.prior, load_s)
+                lane.begin(load_s)
+                self._settle(lane)
+
+    def _run(self, batch: Batch) -> None:
+        """One prior call, and what follows from it."""
+        lanes = [self._roster[share.lane] for share in batch.shares]
+        places = [
+            (lane, number)
+            for lane, share in zip(lanes, batch.shares, strict=True)
+            for number in range(share.first, share.first + share.count)
+        ]
+        began = time.monotonic()
+        try:
+            denoised = self._runner.run(
+                batch.key.prior,
+                [lane.tile(number) for lane, number in places],
+                [lane.sigma(number) for lane, number in places],
+            )
+        except Exception as error:  # noqa: BLE001 - a network may raise anything; only the jobs it concerns may end
+            failure = error
+        else:
+            failure = None
+        if failure is not None:
+            return self._fail(batch, failure)
+        self._observe.batch(batch.key.prior, batch.size, time.monotonic() - began)
+        complete = set(self._scheduler.completed(batch))
+        chunks = denoised.split([share.count for share in batch.shares])
+        for lane, share, chunk in zip(lanes, batch.shares, chunks, strict=True):
+            with self._guard(lane):
+                lane.take(share.first, chunk, batch.size)
+                if share.lane in complete:
+                    self._observe.step(lane.job.id, lane.job.prior)
+                    lane.advance()
+                    self._settle(lane)
+
+    def _fail(self, batch: Batch, failure: Exception) -> None:
+        """A prior call failed: less at a time where memory is short, else each job alone, to find the one at fault."""
+        if is_fatal(failure):
+            raise failure
+        lane = self._roster[batch.shares[0].lane]
+        if is_out_of_memory(failure):
+            failure.__traceback__ = None  # its frames hold the tensors of the call
+            self._runner.release()
+            self._observe.out_of_memory(str(self.device))
+            if not self._scheduler.too_large(batch):
+                lane.tile_below = batch.key.tile
+                with self._guard(lane):
+                    self._offer(lane)
+        elif len(batch.shares) > 1:
+            for share in batch.shares:
+                self._run(Batch(batch.key, (share,)))
+        else:
+            self._end(lane, failure)
+
+    def _settle(self, lane: Lane) -> None:
+        """After a solver moved: it has ended, or it waits for tiles."""
+        if lane.solution is not None:
+            self._end(lane, lane.outcome())
+        else:
+            self._offer(lane)
+
+    def _offer(self, lane: Lane) -> None:
+        info = self._runner.info(lane.job.prior)
+        grid = lane.plan(info, self._tile_sizes)
+        self._scheduler.offer(lane.number, BatchKey(lane.job.prior, grid.tile), lane.tiles, lane.job.weight)
+
+    @contextmanager
+    def _guard(self, lane: Lane) -> Iterator[None]:
+        """The work of one job: whatever it raises ends this job and no other."""
+        try:
+            with torch.no_grad():  # also resets what a solver that yields inside `enable_grad` leaves behind
+                yield
+        except Exception as error:  # noqa: BLE001 - a solver may raise anything
+            if is_fatal(error):
+                raise
+            if is_out_of_memory(error):
+                self._observe.out_of_memory(str(self.device))
+                error.__traceback__ = None
+                error = OutOfMemory(f"the solver needs more memory than {self.device} has: {error}")
+            self._end(lane, error)
+
+    def _end(self, lane: Lane, end: Outcome | BaseException) -> None:
+        """The job gives up its place before anyone hears of its end."""
+        self._scheduler.withdraw(lane.number)
+        self._roster.leave(lane)
+        lane.resolve(end)
+
+    def _abandon(self, reason: str, cause: BaseException | None = None) -> None:
+        for lane in self._roster.present():
+            end = EngineStopped(reason)
+            end.__cause__ = cause
+            self._end(lane, end)

@@ -1,0 +1,177 @@
+"""One running solver: its generator, the query that it waits for, and the tiles of the answer that are there already.
+
+Used by the engine's thread alone, except for `future`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from priors.manifest import PriorInfo
+from priors.tiling import Blend, TileGrid, cut, pad, plan_tiles
+from service.engine.errors import OutOfMemory
+from solvers.query import Query, Solution, Solver, SolverDiverged
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was submitted."""
+
+    id: str
+    start: Callable[[], Solver]
+    prior: str
+    on_query: Callable[[Query], None] | None = None
+    deadline: float | None = None
+    """On the clock of `time.monotonic`."""
+    solo: bool = False
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A solution and what it took."""
+
+    solution: Solution
+    denoiser_calls: int
+    """Queries answered, however many tiles each was cut into."""
+    mean_batch: float
+    """Tiles in a prior call, averaged over the calls in which this job took part."""
+    load_s: float
+    """What this job waited for its prior; 0 where it was warm."""
+    run_s: float
+
+
+class Lane:
+    """A job from its submission to its outcome."""
+
+    def __init__(self, number: int, job: Job):
+        self.number = number
+        self.job = job
+        self.future: Future[Outcome] = Future()
+        self.query: Query | None = None
+        self.solution: Solution | None = None
+        self.tile_below: int | None = None
+        """Only tiles smaller than this fit into memory; set by the engine."""
+        self._solver: Solver | None = None
+        self._grid: TileGrid | None = None
+        self._padded: Tensor | None = None
+        self._blends: list[Blend] = []  # one for each row
+        self._answered = 0
+        self._batches = 0
+        self._batch_tiles = 0
+        self._load_s = 0.0
+        self._began = 0.0
+
+    def begin(self, load_s: float) -> None:
+        """Start the solver and receive its first query. Raises what the solver raises."""
+        self._load_s = load_s
+        self._began = time.monotonic()
+        self._solver = self.job.start()
+        self._receive(lambda: next(self._solver))
+
+    def advance(self) -> None:
+        """Send the blended answer; then the next `query` or the `solution` is there. Raises what the solver raises."""
+        answer = self._answer()
+        self._answered += 1
+        self._receive(lambda: self._solver.send(answer))
+
+    def plan(self, info: PriorInfo, sizes: Sequence[int]) -> TileGrid:
+        """Cut the query anew into tiles that fit, of one of `sizes`. Raises OutOfMemory where there are none."""
+        fitting = usable_tiles(info, sizes, self.tile_below)
+        if not fitting:
+            raise OutOfMemory(f"not even a tile of {self.tile_below} pixels a side fits into the memory of the device")
+        self._grid = plan_tiles(*self.query.x.shape[-2:], fitting, info.multiple_of)
+        self._padded = pad(self.query.x, self._grid)
+        self._blends = [Blend(self._grid) for _ in self.query.sigma]
+        return self._grid
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of the query: rows times origins, row by row."""
+        return len(self._blends) * len(self._grid.origins)
+
+    def tile(self, number: int) -> Tensor:
+        """(1, C, t, t), a view: nothing is copied before its batch is filled."""
+        row, index = divmod(number, len(self._grid.origins))
+        return cut(self._padded[row : row + 1], self._grid, index)
+
+    def sigma(self, number: int) -> Tensor:
+        """(1,), the level of a tile."""
+        row = number // len(self._grid.origins)
+        return self.query.sigma[row : row + 1]
+
+    def take(self, first: int, denoised: Tensor, batch_size: int) -> None:
+        """denoised: (n, C, t, t), tiles `first`, `first + 1`, ... from a call over `batch_size` tiles.
+
+        Raises SolverDiverged where a number is not finite.
+        """
+        if not denoised.isfinite().all():
+            raise SolverDiverged(self.query.step, "the denoised image")
+        for number, tile in enumerate(denoised.to(self.query.x).split(1), first):
+            row, index = divmod(number, len(self._grid.origins))
+            self._blends[row].add(index, tile)
+        self._batches += 1
+        self._batch_tiles += batch_size
+
+    def outcome(self) -> Outcome:
+        return Outcome(
+            solution=self.solution,
+            denoiser_calls=self._answered,
+            mean_batch=self._batch_tiles / max(1, self._batches),
+            load_s=self._load_s,
+            run_s=time.monotonic() - self._began,
+        )
+
+    def resolve(self, end: Outcome | BaseException) -> None:
+        """Let go of the solver and settle the future, unless it was cancelled: there is one outcome in any case."""
+        self._close()
+        if not self.future.set_running_or_notify_cancel():
+            return
+        if isinstance(end, Outcome):
+            self.future.set_result(end)
+        else:
+            self.future.set_exception(end)
+
+    def _receive(self, resume: Callable[[], Query]) -> None:
+        try:
+            self.query = resume()
+        except StopIteration as end:
+            self.query, self.solution = None, end.value
+            if not self.solution.x.isfinite().all():
+                raise SolverDiverged(self._answered, "the solution") from None
+            return
+        self._check(self.query)
+        if self.job.on_query is not None and not self.future.cancelled():
+            self.job.on_query(self.query)
+
+    @staticmethod
+    def _check(query: Query) -> None:
+        """Refuse what would come back as a puzzle from somewhere inside the prior."""
+        if query.x.ndim != 4 or query.sigma.shape != query.x.shape[:1] or not len(query.sigma):
+            raise ValueError(f"a query of shape {tuple(query.x.shape)} with levels {tuple(query.sigma.shape)}")
+        if query.component != 0:
+            raise ValueError(f"the solver asks for denoiser {query.component}, and the job has one prior")
+
+    def _answer(self) -> Tensor:
+        """(N, C, H, W); what it was made from is let go before the solver goes on."""
+        rows = [blend.result() for blend in self._blends]
+        self._blends, self._padded, self.query = [], None, None
+        return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+    def _close(self) -> None:
+        self._blends, self._padded, self.query = [], None, None
+        if self._solver is None:
+            return
+        with suppress(Exception):  # it has its outcome already; what its clean-up raises can change nothing
+            self._solver.close()
+
+
+def usable_tiles(info: PriorInfo, sizes: Sequence[int], below: int | None) -> tuple[int, ...]:
+    """Those of `sizes` that a prior takes, or the one size it was made for; all smaller than `below`."""
+    fitting = tuple(size for size in sizes if size % info.multiple_of == 0) if info.fully_convolutional else ()
+    return tuple(size for size in fitting or (info.native_size,) if below is None or size < below)
