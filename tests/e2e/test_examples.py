@@ -1,0 +1,42 @@
+"""The scripts of `examples/`, run as a user would run them, against the real service."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.service_process import ROOT, Service, running_service
+
+PICTURES = ROOT / "examples" / "pictures"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("data")) as service:
+        yield service
+
+
+def run(script: str, *arguments: str | Path, service: Service) -> None:
+    command = [sys.executable, ROOT / "examples" / script, *arguments, "--url", service.url]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_inpaint(service: Service, tmp_path: Path) -> None:
+    run("inpaint.py", PICTURES / "scratched.png", PICTURES / "mask.png", tmp_path / "out.png", service=service)
+    assert Image.open(tmp_path / "out.png").size == (384, 256)
+
+
+def test_upscale(service: Service, tmp_path: Path) -> None:
+    run("upscale.py", PICTURES / "small.png", tmp_path / "out.png", service=service)
+    assert Image.open(tmp_path / "out.png").size == (384, 256)
+
+
+def test_batch_denoise(service: Service, tmp_path: Path) -> None:
+    run("batch_denoise.py", PICTURES / "noisy", tmp_path, service=service)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"mountain-1.png", "mountain-2.png"}

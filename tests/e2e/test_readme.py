@@ -1,0 +1,85 @@
+"""The README's examples, run exactly as they are written, against the real service."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.service_process import ROOT, Service, running_service
+
+README = (ROOT / "README.md").read_text()
+PICTURES = ROOT / "examples" / "pictures"
+
+
+def snippets(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("data")) as service:
+        yield service
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A stranger's checkout: the examples, and `.venv/bin` where the commands look for it."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    return tmp_path
+
+
+def run(code: list[str], folder: Path, service: Service) -> None:
+    environment = os.environ | {"REDIFFUSE_URL": service.url, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(code, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def check(folder: Path) -> None:
+    """Whatever the snippet made must be the right picture: size, known pixels, and less noise than before."""
+    made = sorted(path for path in folder.rglob("*.png") if "examples" not in path.parts)
+    assert made
+    for path in made:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB")).astype(int)
+        if path.name == "restored.png":
+            known = ~np.asarray(Image.open(PICTURES / "mask.png"))
+            before = np.asarray(Image.open(PICTURES / "scratched.png").convert("RGB")).astype(int)
+            assert (pixels[known] == before[known]).all()
+            assert (pixels[~known] != before[~known]).any(axis=-1).mean() > 0.95
+        elif path.name == "large.png":
+            assert pixels.shape == (256, 384, 3)
+        else:
+            before = np.asarray(Image.open(PICTURES / "noisy" / path.name).convert("RGB")).astype(int)
+            assert pixels.shape == before.shape
+            assert roughness(pixels) < 0.5 * roughness(before)
+
+
+def roughness(pixels: np.ndarray) -> float:
+    """Mean absolute second difference along rows."""
+    return float(np.abs(np.diff(pixels, n=2, axis=1)).mean())
+
+
+def test_the_readme_has_one_example_of_each_kind_for_each_task() -> None:
+    assert len(snippets("python")) == 3
+    assert len([code for code in snippets("bash") if "curl" in code]) == 3
+    assert len([code for code in snippets("bash") if "rediffuse " in code]) == 3
+
+
+@pytest.mark.parametrize("code", snippets("bash"), ids=lambda code: re.sub(r"\W+", " ", code)[:40])
+def test_shell_example(code: str, folder: Path, service: Service) -> None:
+    run(["bash", "-euc", code.replace("http://127.0.0.1:8000", service.url)], folder, service)
+    check(folder)
+
+
+@pytest.mark.parametrize("code", snippets("python"), ids=lambda code: code.split("\n")[4][:40])
+def test_python_example(code: str, folder: Path, service: Service) -> None:
+    run([sys.executable, "-c", code.replace("http://127.0.0.1:8000", service.url)], folder, service)
+    check(folder)
