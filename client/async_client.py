@@ -1,0 +1,242 @@
+"""The client for asyncio programs: `sync_client` with `await`; a test holds their methods equal."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, suppress
+from os import PathLike
+from pathlib import Path
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+from pydantic import BaseModel
+
+from api_schemas.catalogue import OperatorList, PriorList, QueueOut, SolverList
+from api_schemas.images import FileInfo
+from api_schemas.jobs import Batch, Job
+from client import _requests
+from client._answers import check, parse, verified
+from client._connection import DEFAULT_URL, connection_options, request_options
+from client._following import STREAM_UNUSABLE, Follower, OnProgress, Watch, succeeded
+from client._retry import Attempts, RetryPolicy
+from client.events import JobEvent
+from client.options import DenoiseOptions, InpaintOptions, SuperResolutionOptions
+from client.pictures import Picture, name_of
+from client.saving import write_atomically
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class AsyncRediffuse:
+    """Talks to one Rediffuse service; see `client.sync_client.Rediffuse` for what the methods promise.
+
+    >>> async with AsyncRediffuse() as service:
+    ...     await service.save(await service.inpaint("photo.jpg", "mask.png"), "restored.png")
+
+    A cancelled `await` ends the waiting, not the job.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        *,
+        retry: RetryPolicy = RetryPolicy(),
+        transport: httpx.AsyncBaseTransport | None = None,
+    ):
+        self.base_url = base_url
+        self._retry = retry
+        self._http = httpx.AsyncClient(**connection_options(base_url, api_key, timeout_s), transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def inpaint(
+        self,
+        image: Picture,
+        mask: Picture | None = None,
+        *,
+        wait_s: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[InpaintOptions],
+    ) -> Job:
+        """Fill the unknown pixels. White is unknown in `mask` unless `mask_mode` says otherwise.
+
+        `wait_s` (at most 60) lets the service answer only when the job has ended, or that time is over.
+        """
+        return await self._send(_requests.create("inpaint", image, mask, options, wait_s, idempotency_key))
+
+    async def super_resolution(
+        self,
+        image: Picture,
+        scale: int = 2,
+        *,
+        wait_s: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[SuperResolutionOptions],
+    ) -> Job:
+        """Make the image `scale` times as wide and high."""
+        fields = {"scale": scale, **options}
+        return await self._send(_requests.create("super_resolution", image, None, fields, wait_s, idempotency_key))
+
+    async def denoise(
+        self,
+        image: Picture,
+        *,
+        wait_s: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[DenoiseOptions],
+    ) -> Job:
+        """Remove noise of a level that is estimated, or given as `noise={"sigma": 0.1}` on the 0 to 1 scale."""
+        return await self._send(_requests.create("denoise", image, None, options, wait_s, idempotency_key))
+
+    async def batch(
+        self,
+        task: str,
+        images: Sequence[Picture],
+        masks: Sequence[Picture] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Batch:
+        """One job an image, all with the same options, in one request. Items that are refused hold a problem."""
+        files = [await self.upload(image) for image in images]
+        mask_files = None if masks is None else [await self.upload(mask) for mask in masks]
+        names = [name_of(image) for image in images]
+        return await self._send(_requests.batch(task, files, mask_files, names, options, idempotency_key))
+
+    async def batch_status(self, batch: Batch | str) -> Batch:
+        """How many of a batch's jobs stand where."""
+        return await self._send(_requests.batch_status(_requests.identifier(batch)))
+
+    async def job(self, job: Job | str, wait_s: float | None = None) -> Job:
+        """The job as it stands; with `wait_s` (at most 60), as soon as it has ended or when that time is over."""
+        return await self._send(_requests.job(_requests.identifier(job), wait_s))
+
+    async def jobs(self, **filters: Unpack[_requests.JobFilters]) -> AsyncIterator[Job]:
+        """Jobs, newest first, over as many pages as are read."""
+        cursor = None
+        while True:
+            page = await self._send(_requests.jobs(filters, cursor))
+            for job in page.data:
+                yield job
+            cursor = page.next_cursor
+            if not page.has_more or cursor is None:
+                return
+
+    async def cancel(self, job: Job | str) -> Job:
+        """Ask for the end of a job; a running one stops at its next step. No effect on one that has ended."""
+        return await self._send(_requests.cancel(_requests.identifier(job)))
+
+    async def retry(self, job: Job | str, *, idempotency_key: str | None = None, **overrides: Any) -> Job:
+        """Run an ended job again as a new one; `seed`, `priority` and `params` may differ."""
+        return await self._send(_requests.retry(_requests.identifier(job), overrides, idempotency_key))
+
+    async def delete(self, job: Job | str) -> None:
+        """Remove an ended job and its files."""
+        await self._answer(_requests.delete(_requests.identifier(job)))
+
+    def events(self, job: Job | str, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """What the job tells, up to its end; goes on where it was when the connection breaks."""
+        return self._follow(Follower(_requests.identifier(job), after, self._attempts()))
+
+    async def wait(self, job: Job | str, timeout_s: float | None = None, on_progress: OnProgress | None = None) -> Job:
+        """The job once it succeeded. Raises `JobFailedError` where it ends otherwise, `WaitTimeout` (it goes on)."""
+        if isinstance(job, Job) and job.is_terminal:
+            return succeeded(job)
+        watch = Watch(job, timeout_s, on_progress)
+        with suppress(*STREAM_UNUSABLE):
+            attempts = self._attempts(until=watch.follow_until)
+            async with aclosing(self._follow(Follower(watch.job_id, None, attempts))) as events:
+                async for event in events:
+                    watch.show(event.progress)
+                    if event.job is not None:
+                        return succeeded(event.job)
+        while True:
+            state = await self._send(_requests.job(watch.job_id, watch.poll_s()), self._attempts(until=watch.deadline))
+            watch.show(state.progress)
+            if state.is_terminal:
+                return succeeded(state)
+            await asyncio.sleep(watch.rest_s())
+
+    async def result_bytes(self, job: Job | str, artifact: str = "result") -> bytes:
+        """The file of the result, or of another artifact, with its digest checked. Waits for the end of the job."""
+        ended = await self.wait(await self.job(job) if isinstance(job, str) else job)
+        return verified(
+            await self._answer(_requests.artifact(ended.id, artifact)), _requests.digest_of(ended, artifact)
+        )
+
+    async def save(self, job: Job | str, path: str | PathLike[str], artifact: str = "result") -> Path:
+        """Write the result to `path`, whole or not at all, over what is there. Waits for the end of the job."""
+        return write_atomically(path, await self.result_bytes(job, artifact))
+
+    async def upload(self, file: Picture) -> FileInfo:
+        """Store a picture on the service, to be used by several jobs."""
+        return file if isinstance(file, FileInfo) else await self._send(_requests.upload(file))
+
+    async def priors(self) -> PriorList:
+        """The priors that jobs may name."""
+        return await self._send(_requests.priors())
+
+    async def solvers(self) -> SolverList:
+        """The solvers, with the schemas of their parameters."""
+        return await self._send(_requests.solvers())
+
+    async def operators(self) -> OperatorList:
+        """The operators that measurements may come from."""
+        return await self._send(_requests.operators())
+
+    async def queue(self) -> QueueOut:
+        """How many jobs wait and run."""
+        return await self._send(_requests.queue())
+
+    async def check_alive(self) -> None:
+        """Raises `ConnectionFailed` at once where nobody answers."""
+        await self._answer(_requests.alive(), Attempts(RetryPolicy(retries=0), self.base_url))
+
+    def _attempts(self, until: float | None = None) -> Attempts:
+        return Attempts(self._retry, self.base_url, until)
+
+    async def _send(self, request: _requests.Request[T], attempts: Attempts | None = None) -> T:
+        return parse(await self._answer(request, attempts), request.answer)
+
+    async def _answer(self, request: _requests.Request[Any], attempts: Attempts | None = None) -> httpx.Response:
+        attempts = attempts or self._attempts()
+        message = self._http.build_request(**request_options(request, self._http.timeout))
+        while True:
+            try:
+                response = await self._http.send(message)
+            except httpx.TransportError as error:
+                pause_s: float | None = attempts.after_error(error)
+            else:
+                pause_s = attempts.after_answer(response)
+                if pause_s is None:
+                    check(response)
+                    return response
+            await asyncio.sleep(pause_s)
+
+    async def _follow(self, follower: Follower) -> AsyncGenerator[JobEvent, None]:
+        while not follower.is_over:
+            options = request_options(follower.request(), self._http.timeout, follower.silence_s)
+            try:
+                async with self._http.stream(**options) as response:
+                    if response.status_code != 200:
+                        await response.aread()
+                    pause_s = follower.opened(response)
+                    if pause_s is None:
+                        async for chunk in response.aiter_bytes():
+                            for event in follower.feed(chunk):
+                                yield event
+                            if follower.is_over:
+                                return
+                        pause_s = follower.dropped()
+            except httpx.TransportError as error:
+                pause_s = follower.attempts.after_error(error)
+            await asyncio.sleep(pause_s)
