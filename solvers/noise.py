@@ -17,7 +17,7 @@ class NoiseStream:
     seed: int
 
     def normal(self, step: int, like: Tensor, draw: int = 0) -> Tensor:
-        """N(0, 1) in the shape, type and place of `like`. Drawn in float32 on the CPU, so every device gets the same."""
+        """N(0, 1) in the shape, type and place of `like`, drawn in float32 on the CPU: every device gets the same."""
         noise = torch.randn(like.shape, generator=self.generator(step, draw))
         return noise.to(device=like.device, dtype=like.dtype)
 

@@ -95,7 +95,7 @@ class Decimation:
         response = torch.zeros_like(m)  # of the filter at frequency m
         for i, tap in enumerate(self.taps):
             response += tap * torch.cos(math.pi * m * (i - (count - 1) / 2) / n)
-        # The constant vector of the transform is scaled by 1 / sqrt(2): other frequencies that fold onto it weigh double.
+        # The constant vector of the transform is scaled by 1 / sqrt(2): what else folds onto it weighs double.
         gain = response**2 / self.factor
         target = torch.arange(n) % (2 * self.kept)
         target = torch.where(target > self.kept, 2 * self.kept - target, target)
