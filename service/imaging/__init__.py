@@ -1,1 +1,24 @@
-"""Bytes to pixels and back, without losing what the photographer put in."""
+"""Pixels: from the bytes that a user sends to arrays, and back to the same kind of file. numpy and Pillow only."""
+
+from service.imaging.decode import decode, inspect
+from service.imaging.encode import encode
+from service.imaging.errors import ImageRefused
+from service.imaging.limits import ImageLimits
+from service.imaging.masks import observed_mask
+from service.imaging.opening import sniff_media_type
+from service.imaging.picture import Encoded, ImageInfo, Picture
+from service.imaging.preview import preview_jpeg
+
+__all__ = [
+    "Encoded",
+    "ImageInfo",
+    "ImageLimits",
+    "ImageRefused",
+    "Picture",
+    "decode",
+    "encode",
+    "inspect",
+    "observed_mask",
+    "preview_jpeg",
+    "sniff_media_type",
+]

@@ -1,0 +1,121 @@
+"""From the bytes of a file to an upright picture in sRGB."""
+
+import hashlib
+
+import numpy as np
+from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from service.imaging import exif as exif_block
+from service.imaging.colour import Conversion, Grey, LittleCms, SameColours, UncalibratedInk, by_blocks, unit_samples
+from service.imaging.limits import ImageLimits
+from service.imaging.opening import open_image, refusing_damage
+from service.imaging.picture import ColourModel, ImageInfo, Metadata, Picture, Warning
+from service.imaging.samples import Samples, read_samples
+
+COLOUR_SPACES = {"grey": "GRAY", "rgb": "RGB ", "cmyk": "CMYK"}
+"""Our models as ICC headers name them."""
+
+
+def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
+    """What the file is, after decoding all of it, so that a truncated file is found here and not in the worker.
+
+    Raises ImageRefused: `file_too_large`, `unsupported_image`, `image_too_small`, `image_too_many_pixels`.
+    """
+    image, samples, orientation = _read(data, limits)
+    height, width = samples.values.shape[:2]
+    if orientation >= 5:
+        width, height = height, width
+    return ImageInfo(
+        width=width,
+        height=height,
+        mode=samples.mode,
+        format=_format_of(image),
+        bit_depth=samples.bit_depth,
+        has_alpha=samples.has_alpha,
+        has_icc=bool(image.info.get("icc_profile")),
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def decode(data: bytes, limits: ImageLimits) -> Picture:
+    """The picture of the file. Raises as `inspect` does; damaged EXIF or ICC is left out with a warning instead."""
+    image, samples, orientation = _read(data, limits)
+    native = exif_block.turn(samples.values, orientation)
+    warnings: list[Warning] = []
+    model = _model_of(native.shape[2] - samples.has_alpha)
+    icc, conversion = _colours(image.info.get("icc_profile"), model, warnings)
+    height, width = native.shape[:2]
+    colours = native[..., :-1] if samples.has_alpha else native
+    rgb = by_blocks(colours, 3, lambda rows: np.clip(conversion.to_srgb(unit_samples(rows)), 0, 1))
+    return Picture(
+        rgb=rgb,
+        alpha=unit_samples(native[..., -1]) if samples.has_alpha else None,
+        native=native,
+        model=model,
+        bit_depth=samples.bit_depth,
+        mode=samples.mode,
+        format=_format_of(image),
+        conversion=conversion,
+        metadata=Metadata(icc, _exif(image, width, height, warnings), _dpi(image)),
+        warnings=tuple(warnings),
+    )
+
+
+def _read(data: bytes, limits: ImageLimits) -> tuple[ImageFile.ImageFile, Samples, int]:
+    image = open_image(data, limits)
+    with refusing_damage(f"The {image.format} file is truncated or damaged"):
+        samples = read_samples(image, data)
+    return image, samples, _orientation(image)
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """How `turn` must turn the samples; 1 for TIFF, which Pillow turns while it loads."""
+    if isinstance(image, TiffImageFile):
+        return 1
+    try:
+        return exif_block.orientation_of(image.getexif())
+    except exif_block.UNREADABLE:
+        return 1
+
+
+def _exif(image: ImageFile.ImageFile, width: int, height: int, warnings: list[Warning]) -> bytes | None:
+    try:
+        return exif_block.upright_block(image, image.getexif(), width, height)
+    except exif_block.UNREADABLE:
+        warnings.append(("exif_unreadable", "The EXIF block of the picture is damaged and was left out."))
+        return None
+
+
+def _model_of(channels: int) -> ColourModel:
+    models: dict[int, ColourModel] = {1: "grey", 3: "rgb", 4: "cmyk"}
+    return models[channels]
+
+
+def _colours(profile: bytes | None, model: ColourModel, warnings: list[Warning]) -> tuple[bytes | None, Conversion]:
+    """The usable profile and its conversion; without one, sRGB or its tone curve is assumed."""
+    plain: dict[ColourModel, Conversion] = {"grey": Grey(), "rgb": SameColours(), "cmyk": UncalibratedInk()}
+    if not profile:
+        return None, plain[model]
+    if profile[16:20] == COLOUR_SPACES[model].encode():
+        try:
+            return profile, LittleCms(profile, {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}[model])
+        except (OSError, ValueError, Image.DecompressionBombError):
+            pass
+    warnings.append(
+        ("icc_unusable", "The colour profile of the picture is damaged or not for its colours; sRGB is assumed.")
+    )
+    return None, plain[model]
+
+
+def _format_of(image: ImageFile.ImageFile) -> str:
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
+    dpi = image.info.get("dpi")
+    if not isinstance(dpi, tuple) or len(dpi) != 2:
+        return None
+    x, y = (float(value) for value in dpi)
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
