@@ -1,9 +1,15 @@
 """Our own tables, beside those of the queue library in the same database, and the way to reach it."""
 
+import sqlite3
 import time
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import event
+
+CONNECT_TIMEOUT_S = 5
+BUSY_TIMEOUT_S = 30
+"""How long a writer of SQLite waits for another."""
 
 metadata = sa.MetaData()
 
@@ -25,11 +31,29 @@ jobs = sa.Table(
     sa.Column("metadata", sa.JSON, nullable=False),
     sa.Column("progress", sa.JSON),
     sa.Column("seq", sa.Integer, nullable=False, default=0),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("losses", sa.Integer, nullable=False, default=0),
+    sa.Column("running_on", sa.String),
+    sa.Column("started_at", sa.Float),
+    sa.Column("ended_at", sa.Float),
     sa.Index("jobs_by_owner", "owner", "created_at", "id"),
     sa.Index("jobs_by_batch", "batch_id"),
     sa.Index("jobs_by_deadline", "deadline_at"),
 )
-"""Request and progress of each job. Its state, outcome and attempts are the queue's."""
+"""Request, progress and starts of each job. Its state and its outcome are the queue's.
+
+`seq` is the number of the newest event. `attempt` counts the starts of the body, `losses` those whose worker was lost.
+`running_on` is the executor of the newest start; an executor that gives a job back clears it, one that dies cannot.
+"""
+
+job_inputs = sa.Table(
+    "job_inputs",
+    metadata,
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Column("job_id", sa.String, primary_key=True),
+    sa.Index("job_inputs_by_job", "job_id"),
+)
+"""Which input blobs a job needs, so that the retention keeps them."""
 
 events = sa.Table(
     "events",
@@ -89,21 +113,35 @@ executors = sa.Table(
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("beat", sa.Integer, nullable=False),
+    sa.Column("ready", sa.Boolean, nullable=False, default=False),
 )
-"""The worker processes that are alive, for the liveness of `service.queue`."""
+"""The worker processes that are alive, for `service.queue.liveness`. `ready` once one takes jobs."""
 
 
 def connect(url: str) -> sa.Engine:
     """An engine for `sqlite:///...` or `postgresql+psycopg://...`."""
-    engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
-    if engine.dialect.name == "sqlite":
+    if url.startswith("sqlite"):
+        Path(sa.make_url(url).database).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url)
         event.listen(engine, "connect", _prepare_sqlite)
-    return engine
+        # the queue library keeps its tables in a schema of PostgreSQL; SQLite has no schemas
+        return engine.execution_options(schema_translate_map={"dbos": None})
+    url = sa.make_url(url).set(drivername="postgresql+psycopg")
+    return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
 
 
-def _prepare_sqlite(connection, _record) -> None:
-    connection.execute("PRAGMA busy_timeout = 30000")
-    connection.execute("PRAGMA journal_mode = WAL")  # readers never wait for the writer
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
+    # The first process turns on the write-ahead log, where readers never wait for the writer. SQLite does not wait by
+    # itself for this change while others are connected.
+    give_up_at = time.monotonic() + BUSY_TIMEOUT_S
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.05)
 
 
 def create_tables(engine: sa.Engine) -> None:
@@ -112,7 +150,7 @@ def create_tables(engine: sa.Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(7237001)"))
         else:
-            connection.execute(sa.text("BEGIN IMMEDIATE")) if not connection.in_transaction() else None
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver itself begins only at an INSERT
         metadata.create_all(connection)
 
 

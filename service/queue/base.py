@@ -4,6 +4,8 @@ The queue's own tables are the record of a job's state. Ours hold the request, t
 Times are seconds since the epoch, UTC.
 """
 
+from __future__ import annotations  # a method is named `list`
+
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -146,12 +148,15 @@ class Claim:
     task: str
     request: Json
     attempt: int
+    """1 in the first run. Never given twice, so that it may name the place of what a run writes."""
     deadline_at: float | None
+    losses: int = 0
+    """Runs whose worker was lost. A run that was given back at a shutdown is none."""
 
     @property
     def is_suspect(self) -> bool:
         """It has lost a worker before, so it runs alone: jobs beside it must not be charged for its deeds."""
-        return self.attempt > 1
+        return self.losses > 0
 
 
 class JobFailed(Exception):

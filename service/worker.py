@@ -1,0 +1,125 @@
+"""A worker process: `python -m service.worker`. Takes jobs from the queue and solves them on one device."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import structlog
+
+from service import lifeline
+from service.logs import configure_logs
+from service.queue.base import JobBody
+from service.queue.dbos_queue import DbosQueue, prepare
+from service.queue.dbos_worker import DbosWorker
+from service.queue.liveness import Membership, new_executor_id
+from service.queue.reporter import DatabaseReporter
+from service.queue.upkeep import Upkeep
+from service.settings import Settings
+
+EXIT_FENCED = 75
+"""Status of a worker that stopped because others may think it dead (`EX_TEMPFAIL`)."""
+
+log = structlog.get_logger(__name__)
+
+MakeBody = Callable[[Settings, DatabaseReporter], AbstractContextManager[JobBody]]
+"""Brings up what runs the jobs, and takes it down again."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a worker stops, and for how long its running jobs may go on."""
+
+    reason: str
+    drain_s: float
+
+
+@contextmanager
+def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody]:
+    """The real body: an engine on the device of the settings, with the default prior warm."""
+    from service.restoration import open_restorer  # torch, which nothing else in this module needs
+
+    with open_restorer(settings, reporter) as body:
+        yield body
+
+
+def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None = None) -> None:
+    """Work until SIGTERM. A second signal stops at once.
+
+    Under a supervisor, which beats for it, the worker is told its executor id and ends when the supervisor ends. On its
+    own it does the upkeep itself.
+    """
+    options = parse(arguments)
+    configure_logs()
+    stops: SimpleQueue[Stop] = SimpleQueue()
+    _stop_on_signals(stops, settings.drain_s, ignore_interrupt=options.executor_id is not None)
+    if options.lifeline is not None:
+        lifeline.watch(options.lifeline, lambda: stops.put(Stop("the supervisor is gone", 0)))
+
+    prepare(settings.resolved_database_url)
+    queue = DbosQueue(settings.resolved_database_url)
+    executor_id = options.executor_id or new_executor_id()
+    upkeep = None
+    if options.executor_id is None:
+        upkeep = Upkeep(queue, settings.lease_s, on_fenced=_exit_fenced)
+        upkeep.adopt(executor_id)
+        upkeep.start()
+    reporter = DatabaseReporter(queue.engine, executor_id)
+    with make_body(settings, reporter) as body:
+        worker = DbosWorker(
+            queue,
+            executor_id,
+            body,
+            reporter,
+            concurrency=settings.concurrency,
+            max_attempts=settings.max_attempts,
+        )
+        reporter.start()
+        worker.start()
+        Membership(queue.engine, settings.lease_s).mark_ready(executor_id)
+        log.info("worker takes jobs", worker=executor_id, pid=os.getpid())
+        stop = stops.get()
+        log.info("worker stops", worker=executor_id, reason=stop.reason)
+        worker.stop(stop.drain_s)
+    if upkeep is not None:
+        upkeep.drop(executor_id)
+        upkeep.stop()
+    queue.close()
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m service.worker", description=__doc__)
+    parser.add_argument("--executor-id", help="set by a supervisor, which beats for this worker")
+    parser.add_argument("--lifeline", type=int, metavar="FD", help="a pipe that the supervisor holds open")
+    return parser.parse_args(arguments)
+
+
+def _stop_on_signals(stops: SimpleQueue[Stop], drain_s: float, ignore_interrupt: bool) -> None:
+    """SIGTERM and Ctrl-C drain; the second one of them ends the process as it stands."""
+
+    def stop(number: int, _frame: object) -> None:
+        stops.put(Stop(signal.Signals(number).name, drain_s))
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if ignore_interrupt else stop)
+
+
+def _exit_fenced(executor_id: str) -> None:
+    log.error("worker was declared dead", worker=executor_id)
+    os._exit(EXIT_FENCED)  # others run its jobs already: nothing of it may be finished
+
+
+def main() -> None:
+    run(Settings(), restorer)
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a thread that hangs in native code must not keep the process
