@@ -1,0 +1,181 @@
+"""One running solver, driven by hand."""
+
+from concurrent.futures import CancelledError
+
+import pytest
+import torch
+
+from priors.manifest import PriorInfo
+from service.engine.errors import OutOfMemory
+from service.engine.lane import Job, Lane, usable_tiles
+from solvers.drive import drive
+from solvers.query import Query, Solution, SolverDiverged
+from tests.service.engine.parts import PRIOR, fixed_point, image, levels
+
+INFO = PRIOR.info
+
+
+def lane_of(solver, **options) -> Lane:
+    lane = Lane(0, Job("job", lambda: solver, "p", **options))
+    lane.begin(load_s=0.0)
+    return lane
+
+
+def answer(lane: Lane, sizes=(32,), chunk: int = 1) -> None:
+    """Denoise all tiles of the query, `chunk` at a time."""
+    lane.plan(INFO, sizes)
+    for first in range(0, lane.tiles, chunk):
+        numbers = range(first, min(first + chunk, lane.tiles))
+        x = torch.cat([lane.tile(number) for number in numbers])
+        sigma = torch.cat([lane.sigma(number) for number in numbers])
+        lane.take(first, PRIOR.denoise(x, sigma), batch_size=10)
+    lane.advance()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (20, 45), (100, 70)])
+def test_a_lane_equals_the_plain_driver(size: tuple[int, int]) -> None:
+    y = image(*size)
+    lane = lane_of(fixed_point(y, 0.5, 0.3, steps=4))
+    while lane.solution is None:
+        answer(lane, chunk=3)
+    expected = drive(fixed_point(y, 0.5, 0.3, steps=4), PRIOR.denoise)
+    assert (lane.solution.x - expected.x).abs().max() < 1e-6
+
+
+def test_rows_are_tiles_of_their_own() -> None:
+    x = torch.cat([image(40, 50, seed) for seed in range(3)])
+    sigma = torch.tensor([0.1, 0.5, 2.0])
+
+    def solver():
+        return Solution((yield Query(x, sigma, 0, 1)), 0.0)
+
+    lane = lane_of(solver())
+    lane.plan(INFO, (32,))
+    per_row = lane.tiles // 3
+    assert [float(lane.sigma(row * per_row)) for row in range(3)] == pytest.approx(sigma.tolist())
+    answer(lane)
+    assert (lane.solution.x - PRIOR.denoise(x, sigma)).abs().max() < 1e-6
+
+
+def test_float64_solvers_get_float64() -> None:
+    lane = lane_of(levels(image(32, 32).double(), [0.5]))
+    answer(lane)
+    assert lane.solution.x.dtype == torch.float64
+
+
+def test_a_query_may_be_cut_anew() -> None:
+    y = image(64, 64)
+    lane = lane_of(levels(y, [0.5]))
+    lane.plan(INFO, (64,))
+    lane.tile_below = 64
+    answer(lane, sizes=(64, 32))
+    assert (lane.solution.x - PRIOR.denoise(y, torch.tensor([0.5]))).abs().max() < 1e-6
+
+
+def test_no_tile_small_enough_is_out_of_memory() -> None:
+    lane = lane_of(levels(image(64, 64), [0.5]))
+    lane.tile_below = 32
+    with pytest.raises(OutOfMemory, match="32 pixels"):
+        lane.plan(INFO, (64, 32))
+
+
+def test_an_answer_that_is_not_finite_is_no_picture() -> None:
+    lane = lane_of(levels(image(32, 32), [0.5, 0.2]))
+    answer(lane)
+    lane.plan(INFO, (32,))
+    bad = torch.zeros(1, 3, 32, 32)
+    bad[0, 1, 5, 5] = float("inf")
+    with pytest.raises(SolverDiverged) as caught:
+        lane.take(0, bad, batch_size=1)
+    assert caught.value.step == 1
+
+
+def test_a_solution_that_is_not_finite_is_no_picture() -> None:
+    def solver():
+        yield Query(image(32, 32), torch.ones(1), 0, 1)
+        return Solution(torch.full((1, 3, 32, 32), float("nan")), 0.0)
+
+    lane = lane_of(solver())
+    with pytest.raises(SolverDiverged, match="the solution is not finite at step 1"):
+        answer(lane)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(torch.zeros(3, 32, 32), torch.ones(3), 0, 1),
+        Query(torch.zeros(2, 3, 32, 32), torch.ones(1), 0, 1),
+        Query(torch.zeros(0, 3, 32, 32), torch.ones(0), 0, 1),
+        Query(torch.zeros(1, 3, 32, 32), torch.ones(1), 0, 1, component=1),
+    ],
+    ids=["no batch axis", "one level for two rows", "no rows", "another denoiser"],
+)
+def test_a_senseless_query_is_refused(query: Query) -> None:
+    def solver():
+        yield query
+
+    with pytest.raises(ValueError):
+        lane_of(solver())
+
+
+def test_it_counts_calls_and_the_batches_it_was_in() -> None:
+    lane = lane_of(levels(image(32, 32), [0.5, 0.2, 0.1]))
+    seen = []
+    while lane.solution is None:
+        lane.plan(INFO, (32,))
+        seen.append(lane.query.step)
+        lane.take(0, torch.zeros(1, 3, 32, 32), batch_size=1 + 2 * lane.query.step)
+        lane.advance()
+    outcome = lane.outcome()
+    assert seen == [0, 1, 2]
+    assert (outcome.denoiser_calls, outcome.mean_batch, outcome.load_s) == (3, 3.0, 0.0)
+    assert outcome.run_s >= 0
+
+
+def test_each_query_is_told_once() -> None:
+    steps = []
+    lane = lane_of(levels(image(32, 32), [0.5, 0.2]), on_query=lambda query: steps.append(query.step))
+    while lane.solution is None:
+        answer(lane)
+    assert steps == [0, 1]
+
+
+def test_a_resolved_lane_lets_go_of_its_solver() -> None:
+    closed = []
+
+    def solver():
+        try:
+            yield Query(image(32, 32), torch.ones(1), 0, 1)
+        finally:
+            closed.append(True)
+            raise RuntimeError("a solver that fails in its clean-up changes nothing")
+
+    lane = lane_of(solver())
+    lane.resolve(OutOfMemory("full"))
+    assert closed == [True]
+    with pytest.raises(OutOfMemory):
+        lane.future.result(0)
+
+
+def test_a_cancelled_future_stays_cancelled() -> None:
+    lane = lane_of(levels(image(32, 32), []))
+    lane.future.cancel()
+    lane.resolve(lane.outcome())
+    with pytest.raises(CancelledError):
+        lane.future.result(0)
+
+
+@pytest.mark.parametrize(
+    ("info", "below", "expected"),
+    [
+        (PriorInfo("p"), None, (64, 128, 256)),
+        (PriorInfo("p", multiple_of=128), None, (128, 256)),
+        (PriorInfo("p"), 128, (64,)),
+        (PriorInfo("p"), 64, ()),
+        (PriorInfo("p", multiple_of=96, native_size=96), None, (96,)),
+        (PriorInfo("p", native_size=96, fully_convolutional=False), None, (96,)),
+        (PriorInfo("p", native_size=96, fully_convolutional=False), 96, ()),
+    ],
+)
+def test_which_tiles_a_prior_takes(info: PriorInfo, below: int | None, expected: tuple[int, ...]) -> None:
+    assert usable_tiles(info, (64, 128, 256), below) == expected
