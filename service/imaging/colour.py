@@ -105,6 +105,6 @@ def unit_samples(samples: np.ndarray) -> np.ndarray:
 
 
 def whole_samples(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in [0, 1] as integers of `dtype`: clipped, halves rounded up (in float64, which holds the half exactly)."""
+    """Values in [0, 1] as integers: clipped, halves rounded up (in float64, which holds the half exactly)."""
     white = np.iinfo(dtype).max
     return np.floor(np.clip(values.astype(np.float64), 0, 1) * white + 0.5).astype(dtype)

@@ -1,20 +1,26 @@
 """From the bytes of a file to an upright picture in sRGB."""
 
 import hashlib
+import struct
+from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import ImageCms, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from service.imaging import exif as exif_block
 from service.imaging.colour import Conversion, Grey, LittleCms, SameColours, UncalibratedInk, by_blocks, unit_samples
+from service.imaging.icc import floating_conversion
 from service.imaging.limits import ImageLimits
 from service.imaging.opening import open_image, refusing_damage
 from service.imaging.picture import ColourModel, ImageInfo, Metadata, Picture, Warning
 from service.imaging.samples import Samples, read_samples
 
-COLOUR_SPACES = {"grey": "GRAY", "rgb": "RGB ", "cmyk": "CMYK"}
+COLOUR_SPACES: dict[ColourModel, bytes] = {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK"}
 """Our models as ICC headers name them."""
+PILLOW_MODES: dict[ColourModel, str] = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}
+UNUSABLE = (OSError, ValueError, struct.error, np.linalg.LinAlgError, ImageCms.PyCMSError)
+"""What a damaged profile raises, ours and LittleCMS's."""
 
 
 def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
@@ -22,10 +28,8 @@ def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
 
     Raises ImageRefused: `file_too_large`, `unsupported_image`, `image_too_small`, `image_too_many_pixels`.
     """
-    image, samples, orientation = _read(data, limits)
+    image, samples = read_upright(data, limits)
     height, width = samples.values.shape[:2]
-    if orientation >= 5:
-        width, height = height, width
     return ImageInfo(
         width=width,
         height=height,
@@ -41,8 +45,8 @@ def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
 
 def decode(data: bytes, limits: ImageLimits) -> Picture:
     """The picture of the file. Raises as `inspect` does; damaged EXIF or ICC is left out with a warning instead."""
-    image, samples, orientation = _read(data, limits)
-    native = exif_block.turn(samples.values, orientation)
+    image, samples = read_upright(data, limits)
+    native = np.ascontiguousarray(samples.values)
     warnings: list[Warning] = []
     model = _model_of(native.shape[2] - samples.has_alpha)
     icc, conversion = _colours(image.info.get("icc_profile"), model, warnings)
@@ -63,11 +67,12 @@ def decode(data: bytes, limits: ImageLimits) -> Picture:
     )
 
 
-def _read(data: bytes, limits: ImageLimits) -> tuple[ImageFile.ImageFile, Samples, int]:
+def read_upright(data: bytes, limits: ImageLimits) -> tuple[ImageFile.ImageFile, Samples]:
+    """The header and the samples of a file, turned as its EXIF says. Raises as `inspect` does."""
     image = open_image(data, limits)
     with refusing_damage(f"The {image.format} file is truncated or damaged"):
         samples = read_samples(image, data)
-    return image, samples, _orientation(image)
+    return image, replace(samples, values=exif_block.turn(samples.values, _orientation(image)))
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
@@ -98,14 +103,12 @@ def _colours(profile: bytes | None, model: ColourModel, warnings: list[Warning])
     plain: dict[ColourModel, Conversion] = {"grey": Grey(), "rgb": SameColours(), "cmyk": UncalibratedInk()}
     if not profile:
         return None, plain[model]
-    if profile[16:20] == COLOUR_SPACES[model].encode():
+    if profile[16:20] == COLOUR_SPACES[model]:
         try:
-            return profile, LittleCms(profile, {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}[model])
-        except (OSError, ValueError, Image.DecompressionBombError):
+            return profile, floating_conversion(profile) or LittleCms(profile, PILLOW_MODES[model])
+        except UNUSABLE:
             pass
-    warnings.append(
-        ("icc_unusable", "The colour profile of the picture is damaged or not for its colours; sRGB is assumed.")
-    )
+    warnings.append(("icc_unusable", "The colour profile is damaged or not for these colours; sRGB is assumed."))
     return None, plain[model]
 
 

@@ -122,13 +122,13 @@ def _colours(
         warnings.append(("mode_changed", f"{target} cannot hold {source.model} pictures; the result is RGB."))
     elif source.bit_depth == 1 or source.mode in ("P", "PA"):
         warnings.append(("mode_changed", "The new colours need 8 bits a channel, which the source does not have."))
-    if fits and (keep_metadata or source.metadata.icc is None):
+    if fits and (keep_metadata or not source.needs_profile):
         return source.model, source.conversion, True
-    if source.metadata.icc is not None:
+    if source.needs_profile:
         warnings.append(("profile_converted", "The result is sRGB, without the colour profile of the source."))
     if fits and source.model == "grey":
         return "grey", Grey(), False
-    return "rgb", SameColours(), source.model == "grey" and source.metadata.icc is None
+    return "rgb", SameColours(), source.model == "grey" and not source.needs_profile
 
 
 def _carries_alpha(source: Picture, target: str, keep_alpha: bool, warnings: list[Warning]) -> bool:
@@ -183,7 +183,7 @@ def _alpha(source: Picture, plan: _Plan, scale: int) -> np.ndarray:
 
 
 def _metadata(source: Picture, plan: _Plan, width: int, height: int, warnings: list[Warning]) -> Metadata:
-    metadata = source.metadata if plan.native else replace(source.metadata, icc=None)
+    metadata = source.metadata if plan.model == source.model else replace(source.metadata, icc=None)
     if metadata.exif and (width, height) != (source.width, source.height):
         metadata = replace(metadata, exif=resized_block(metadata.exif, width, height))
     if plan.format == "JPEG" and metadata.exif and len(metadata.exif) > MAX_JPEG_EXIF:

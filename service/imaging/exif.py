@@ -24,14 +24,14 @@ DESCRIPTIVE = (
 
 
 def turn(samples: np.ndarray, orientation: int) -> np.ndarray:
-    """The (H, W, C) samples as a person should see them; EXIF 2.32, tag 0x0112, 1 to 8."""
+    """The (H, W, C) samples as a person should see them; EXIF 2.32, tag 0x0112, 1 to 8. A view."""
     if orientation in (5, 6, 7, 8):
         samples = samples.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         samples = samples[:, ::-1]
     if orientation in (3, 4, 7, 8):
         samples = samples[::-1]
-    return np.ascontiguousarray(samples)
+    return samples
 
 
 def orientation_of(exif: Image.Exif) -> int:

@@ -31,5 +31,5 @@ class ImageLimits:
         if width * height > self.max_pixels:
             raise ImageRefused(
                 "image_too_many_pixels",
-                f"The image is {width} x {height}, {width * height:,} pixels; at most {self.max_pixels:,} are accepted.",
+                f"The image is {width} x {height}, {width * height:,} pixels; at most {self.max_pixels:,} are taken.",
             )

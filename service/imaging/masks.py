@@ -1,12 +1,13 @@
 """Masks: from the wire's polarity to `observed`, the only form that the rest of the house knows (True = known)."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from service.imaging.decode import decode
+from service.imaging.colour import UncalibratedInk, by_blocks, unit_samples
+from service.imaging.decode import read_upright
 from service.imaging.errors import ImageRefused
 from service.imaging.limits import ImageLimits
 from service.imaging.picture import Picture
@@ -25,49 +26,81 @@ def observed_mask(
 ) -> np.ndarray:
     """(H, W) bool, True = known: the one place where the wire's polarity is converted.
 
-    `white_unknown`: brightness above `threshold` is unknown; `black_unknown`: brightness at or below it is unknown;
-    `alpha_unknown`: opacity at or below it is unknown, of the mask or, without one, of the picture itself. `grow` widens
-    the unknown part by a disk of that radius, in pixels. Both sizes count after their EXIF turn.
+    `white_unknown`: brightness above `threshold` is unknown; `black_unknown`: brightness at or below it is unknown.
+    Where a mask is transparent nothing was painted, which is known in both. `alpha_unknown`: opacity at or below
+    `threshold` is unknown, of the mask or, without one, of the picture itself. `grow` widens the unknown part by a disk
+    of that radius, in pixels. Both sizes count after their EXIF turn.
     Raises ImageRefused: `mask_size_mismatch`, `mask_empty`, `mask_full`, and as `decode` for the mask's bytes.
     """
-    mask = picture if mask_data is None else decode(mask_data, replace(limits, min_side=1))
-    if (mask.width, mask.height) != (picture.width, picture.height):
+    mask = _own_alpha(picture, mode) if mask_data is None else _read_mask(mask_data, limits)
+    if mask.size != (picture.width, picture.height):
         raise ImageRefused(
             "mask_size_mismatch",
-            f"The mask is {mask.width} x {mask.height} pixels and the image is {picture.width} x {picture.height}, "
+            f"The mask is {mask.size[0]} x {mask.size[1]} pixels and the image is {picture.width} x {picture.height}, "
             "both after their EXIF rotation; they must be equal.",
         )
-    unknown = _unknown(mask, mode, threshold, own=mask_data is None)
-    size = f"{picture.width} x {picture.height}"
+    unknown = _unknown(mask, mode, threshold)
+    said = f"The {picture.width} x {picture.height} mask, read as {mode} with threshold {threshold:g},"
     if not unknown.any():
-        raise ImageRefused(
-            "mask_empty",
-            f"The {size} mask marks no pixel as unknown with mask_mode {mode} and threshold {threshold:g}.",
-        )
+        raise ImageRefused("mask_empty", f"{said} marks no pixel as unknown.{_hint(mask, mode)}")
     if grow:
-        unknown = grown(unknown, grow)
+        unknown, said = grown(unknown, grow), f"{said} and grown by {grow} pixels"
     if unknown.all():
-        widened = f", grown by {grow} pixels" if grow else ""
-        raise ImageRefused(
-            "mask_full",
-            f"The {size} mask marks every pixel as unknown with mask_mode {mode} and threshold {threshold:g}{widened}.",
-        )
+        raise ImageRefused("mask_full", f"{said} marks every pixel as unknown.{_hint(mask, mode)}")
     return ~unknown
 
 
-def _unknown(mask: Picture, mode: MaskMode, threshold: float, *, own: bool) -> np.ndarray:
+@dataclass(frozen=True)
+class _Mask:
+    """What counts of a mask file, both (H, W) float32 in [0, 1]."""
+
+    brightness: np.ndarray
+    alpha: np.ndarray | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.brightness.shape[1], self.brightness.shape[0]
+
+
+def _read_mask(data: bytes, limits: ImageLimits) -> _Mask:
+    """Brightness is the mean of the stored channels: a mask is data, so its colour profile plays no part."""
+    _, samples = read_upright(data, replace(limits, min_side=1))
+    colours = samples.values[..., : samples.values.shape[2] - samples.has_alpha]
+    brightness = by_blocks(colours, 1, _brightness)[..., 0]
+    return _Mask(brightness, unit_samples(samples.values[..., -1]) if samples.has_alpha else None)
+
+
+def _brightness(colours: np.ndarray) -> np.ndarray:
+    light = unit_samples(colours)
+    return (UncalibratedInk().to_srgb(light) if light.shape[2] == 4 else light).mean(axis=2, keepdims=True)
+
+
+def _own_alpha(picture: Picture, mode: MaskMode) -> _Mask:
+    if mode != "alpha_unknown":
+        raise ImageRefused("mask_empty", f"mask_mode {mode} needs a mask; only alpha_unknown can do without.")
+    return _Mask(picture.rgb[..., 0], picture.alpha)
+
+
+def _unknown(mask: _Mask, mode: MaskMode, threshold: float) -> np.ndarray:
     if mode == "alpha_unknown":
         if mask.alpha is None:
+            width, height = mask.size
             raise ImageRefused(
                 "mask_empty",
-                f"mask_mode alpha_unknown needs {'a mask or an image' if own else 'a mask'} with an alpha channel, "
-                f"and this {mask.width} x {mask.height} {mask.format} has none.",
+                f"mask_mode alpha_unknown needs an alpha channel, and the {width} x {height} picture it is taken from "
+                "has none.",
             )
         return mask.alpha <= threshold
-    if own:
-        raise ImageRefused("mask_empty", f"mask_mode {mode} needs a mask; only alpha_unknown can do without.")
-    brightness = mask.rgb.mean(axis=2)
-    return brightness > threshold if mode == "white_unknown" else brightness <= threshold
+    painted = np.float32(1) if mask.alpha is None else mask.alpha
+    if mode == "white_unknown":
+        return mask.brightness * painted > threshold
+    return mask.brightness * painted + (1 - painted) <= threshold
+
+
+def _hint(mask: _Mask, mode: MaskMode) -> str:
+    if mode != "alpha_unknown" and mask.alpha is not None:
+        return " It has an alpha channel; mask_mode alpha_unknown would read that."
+    return ""
 
 
 def grown(unknown: np.ndarray, radius: int) -> np.ndarray:

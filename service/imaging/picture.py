@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from service.imaging.colour import Conversion
+from service.imaging.colour import Conversion, Grey, SameColours
 
 ColourModel = Literal["grey", "rgb", "cmyk"]
 Warning = tuple[str, str]
@@ -73,9 +73,9 @@ class Picture:
         return self.rgb.shape[0]
 
     @property
-    def white(self) -> int:
-        """The largest value of a native sample."""
-        return int(np.iinfo(self.native.dtype).max)
+    def needs_profile(self) -> bool:
+        """Whether the native colours mean something else without their profile."""
+        return self.metadata.icc is not None and self.conversion not in (SameColours(), Grey())
 
     @property
     def colours(self) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 Pillow holds colour at 8 bits a channel and drops the low bytes of 16-bit colour files while it unpacks them. Its
 decoders still produce both bytes, and which one is kept is named by the `rawmode` of the tile descriptor. So 16-bit
-colour is read in two passes, one for each byte: all compressions, filters, interlacing and tilings that Pillow reads, at
-its speed, without another library.
+colour is read in two passes, one for each byte: all compressions, filters, interlacing and tilings that Pillow reads,
+at its speed, without another library.
 """
 
 import io
