@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from api_schemas.catalogue import OperatorList, PriorList, QueueOut, SolverList
+from api_schemas.catalogue import InfoOut, OperatorList, PriorList, QueueOut, SolverList
 from api_schemas.images import FileInfo, ImageRef
 from api_schemas.jobs import Batch, Job, JobList, JobStatus
 from api_schemas.requests import Task
@@ -154,6 +154,10 @@ def operators() -> Request[OperatorList]:
 
 def queue() -> Request[QueueOut]:
     return Request("GET", "/v1/queue", QueueOut)
+
+
+def info() -> Request[InfoOut]:
+    return Request("GET", "/v1/info", InfoOut)
 
 
 def alive() -> Request[Empty]:

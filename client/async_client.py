@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 from pydantic import BaseModel
 
-from api_schemas.catalogue import OperatorList, PriorList, QueueOut, SolverList
+from api_schemas.catalogue import InfoOut, OperatorList, PriorList, QueueOut, SolverList
 from api_schemas.images import FileInfo
 from api_schemas.jobs import Batch, Job
 from client import _requests
@@ -196,6 +196,10 @@ class AsyncRediffuse:
     async def queue(self) -> QueueOut:
         """How many jobs wait and run."""
         return await self._send(_requests.queue())
+
+    async def info(self) -> InfoOut:
+        """Version, limits and features of the service."""
+        return await self._send(_requests.info())
 
     async def check_alive(self) -> None:
         """Raises `ConnectionFailed` at once where nobody answers."""
