@@ -1,0 +1,102 @@
+"""The model card: the restriction comes first, every figure comes from the records."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from torch import nn
+
+from priors.card import main, parameter_count, restriction
+from priors.manifest import PriorError
+from priors.store import WEIGHTS
+from priors.training import TrainingConfig
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Records of a training on two photographs in `town`."""
+    (tmp_path / "data" / "town").mkdir(parents=True)
+    for index in range(2):
+        Image.new("RGB", (8, 8)).save(tmp_path / "data" / "town" / f"{index}.png")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    config = TrainingConfig(data=str(tmp_path / "data"), out=str(folder), seed=41)
+    (folder / "training.json").write_text(json.dumps(vars(config)))
+    losses = [
+        {"step": 250, "loss": 0.9, "validation_loss": 0.8, "crops_per_s": 50.0},
+        {"step": 500, "loss": 0.31, "validation_loss": 0.27, "crops_per_s": 48.5},
+    ]
+    (folder / "loss.jsonl").write_text("".join(json.dumps(record) + "\n" for record in losses))
+    return folder
+
+
+def write_evaluation(folder: Path, digest: str) -> None:
+    level = {
+        "sigma": 0.196078,
+        "sigma_255": 25.0,
+        "psnr_noisy": 20.17,
+        "psnr": 29.876,
+        "calibration": 0.95,
+        "slope": 0.9,
+    }
+    report = {"images": "set", "count": 24, "tile_sizes": [64, 128], "seed": 7, "sha256": digest, "levels": [level]}
+    (folder / "evaluation-set.json").write_text(json.dumps(report))
+
+
+def digest_of(folder: Path) -> str:
+    return json.loads((folder / "prior.json").read_text())["sha256"]
+
+
+def write_card(models: Path, run: Path, *more: str) -> str:
+    main(["--models", str(models), "--prior", "tiny", "--run", str(run), *more])
+    return (models / "tiny" / "README.md").read_text()
+
+
+def test_the_card_says_what_was_recorded(models: Path, run: Path, unet: nn.Module) -> None:
+    folder = models / "tiny"
+    write_evaluation(folder, digest_of(folder))
+    text = write_card(models, run, "--note", "Taken by A. Author, CC BY 4.0.")
+    assert text.splitlines()[0] == "Licence of the weights: public domain."
+    millions = sum(p.numel() for p in unet.parameters()) / 1e6
+    for fact in (
+        "# tiny",
+        digest_of(folder),
+        f"{millions:.2f} M parameters",
+        "* `town`: 2 photographs",
+        "Taken by A. Author, CC BY 4.0.",
+        "seed 41",
+        "500 steps at 48.5 crops",
+        "validation loss 0.27",
+        "### set: 24 pictures, tiles of [64, 128] px, seed 7",
+        "| 25 | 0.1961 | 20.17 | 29.88 | 0.900 | 0.950 |",
+        "Noise levels 0.005 to 80",
+    ):
+        assert fact in text
+    assert str(run) not in text  # folders of the machine it was trained on are nobody's business
+
+
+def test_without_an_evaluation_it_says_so(models: Path, run: Path) -> None:
+    assert "Not measured yet." in write_card(models, run)
+
+
+def test_figures_of_other_weights_are_refused(models: Path, run: Path) -> None:
+    write_evaluation(models / "tiny", "0" * 64)
+    with pytest.raises(PriorError, match="evaluation-set.json was measured with other weights"):
+        write_card(models, run)
+
+
+@pytest.mark.parametrize(
+    ("licence", "line"),
+    [
+        ("research only: trained on A and B", "Research use only: trained on A and B."),
+        ("Research only (trained on A)", "Research use only: Research only (trained on A)."),
+        ("CC0-1.0", "Licence of the weights: CC0-1.0."),
+    ],
+)
+def test_the_restriction_is_in_plain_words(licence: str, line: str) -> None:
+    assert restriction(licence) == line
+
+
+def test_parameters_are_counted_in_the_file(models: Path, unet: nn.Module) -> None:
+    assert parameter_count(models / "tiny" / WEIGHTS) == sum(p.numel() for p in unet.parameters())
