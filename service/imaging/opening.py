@@ -14,9 +14,9 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from service.imaging.deep_tiff import DeepTiffFile
 from service.imaging.errors import ImageRefused
 from service.imaging.limits import ImageLimits
 
@@ -32,7 +32,7 @@ PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "PNG": PngImageFile,
     "JPEG": jpeg_factory,  # also multi-picture files of phones, which it opens as MPO
     "WEBP": WebPImageFile,
-    "TIFF": TiffImageFile,
+    "TIFF": DeepTiffFile,
     "GIF": GifImageFile,
     "BMP": BmpImageFile,
 }
@@ -117,7 +117,7 @@ def _check_webp_canvas(data: bytes, limits: ImageLimits) -> None:
 
 def _refuse_several_pictures(image: ImageFile.ImageFile) -> None:
     """Animations and documents have no single answer. Thumbnail pages and the side pictures of phones do not count."""
-    if isinstance(image, TiffImageFile):
+    if isinstance(image, DeepTiffFile):
         for page in range(1, MAX_TIFF_THUMBNAILS + 2):
             try:
                 image.seek(page)

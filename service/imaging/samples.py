@@ -7,14 +7,13 @@ at its speed, without another library.
 """
 
 import io
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import ImageFile
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, PLANAR_CONFIGURATION, TiffImageFile
 
+from service.imaging.deep_tiff import DeepTiffFile
 from service.imaging.errors import ImageRefused
 
 PNG_GREY, PNG_GREY_ALPHA = 0, 4
@@ -65,10 +64,10 @@ def read_samples(image: ImageFile.ImageFile, data: bytes) -> Samples:
 
 def _read_deep_grey(image: ImageFile.ImageFile, mode: str, transparency: int | None) -> Samples:
     values = np.asarray(image).astype(np.uint16)[..., None]
-    if isinstance(image, TiffImageFile):
-        if image.tag_v2.get(258, (16,))[0] != 16:
+    if isinstance(image, DeepTiffFile):
+        if image.layout.bits != 16:
             raise ImageRefused("unsupported_image", "12-bit TIFF files are not read; save it with 8 or 16 bits.")
-        if image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0:  # white is zero, which Pillow inverts at 8 bits only
+        if image.layout.white_is_zero:
             values = np.uint16(65535) - values
     return _with_colour_key(Samples(values, "I;16", 16, False), transparency)
 
@@ -98,32 +97,37 @@ def _deep_mode(image: ImageFile.ImageFile, data: bytes) -> str | None:
         if depth != 16 or kind == PNG_GREY:
             return None
         return "LA;16" if kind == PNG_GREY_ALPHA else f"{image.mode};16"
-    if isinstance(image, TiffImageFile) and image.tile:
-        rawmode = image.tile[0].args[0]
-        if image.mode != "I;16" and image.tag_v2.get(258, (8,))[0] == 16 and image.mode in ("RGB", "RGBA", "CMYK"):
-            if image.tag_v2.get(PLANAR_CONFIGURATION, 1) == 2:
-                raise ImageRefused(
-                    "unsupported_image",
-                    "16-bit TIFF files with separate colour planes are not read; save it interleaved.",
-                )
-            return f"{image.mode};16" if ";16" in rawmode else None
-    return None
+    if not isinstance(image, DeepTiffFile):
+        return None
+    deep = image.layout.bits == 16 and image.mode in ("RGB", "RGBA", "CMYK")
+    if image.layout.separate and (deep or image.mode == "LA"):  # which Pillow would read wrongly, without a word
+        raise ImageRefused(
+            "unsupported_image",
+            "TIFF files with separate planes are read as 8-bit RGB, RGBA and CMYK only; save it interleaved.",
+        )
+    if not deep:
+        return None
+    return "LA;16" if image.layout.grey_alpha16 else f"{image.mode};16"
 
 
 def _read_deep(image: ImageFile.ImageFile, data: bytes, mode: str) -> Samples:
+    layout = image.layout if isinstance(image, DeepTiffFile) else None
+    key = image.info.get("transparency")
     if mode == "LA;16":  # four bytes a pixel, so one pass as if they were 8-bit RGBA
         octets = _load_as(image, "RGBA").astype(np.uint16)
-        return Samples(octets[..., 0::2] << 8 | octets[..., 1::2], mode, 16, True)
-    key = image.info.get("transparency")
-    tile_rawmode = image.tile[0].args if isinstance(image, PngImageFile) else image.tile[0].args[0]
-    premultiplied = tile_rawmode.startswith("RGBa")
-    rawmode = tile_rawmode.replace("RGBa", "RGBA").replace("16N", "16L" if sys.byteorder == "little" else "16B")
-    swapped = rawmode[:-1] + OTHER_ORDER[rawmode[-1]]
-    values = _load_as(type(image)(io.BytesIO(data)), rawmode).astype(np.uint16) << 8
-    values |= _load_as(type(image)(io.BytesIO(data)), swapped)
-    if premultiplied:
+        high, low = (1, 0) if layout and layout.byteorder == "little" else (0, 1)
+        values = octets[..., high::2] << 8 | octets[..., low::2]
+        if layout and layout.white_is_zero:
+            values[..., 0] = 65535 - values[..., 0]
+    else:
+        order = "L" if layout and layout.byteorder == "little" else "B"
+        chosen = image.tile[0].args if layout is None else image.tile[0].args[0]
+        packing = chosen.replace("RGBa", "RGBA")[: -len("16B")]
+        values = _load_as(image, f"{packing}16{order}").astype(np.uint16) << 8
+        values |= _load_as(type(image)(io.BytesIO(data)), f"{packing}16{OTHER_ORDER[order]}")
+    if layout and layout.premultiplied:
         values = _unmultiplied(values)
-    return _with_colour_key(Samples(values, mode, 16, mode == "RGBA;16"), key)
+    return _with_colour_key(Samples(values, mode, 16, mode in ("LA;16", "RGBA;16")), key)
 
 
 def _load_as(image: ImageFile.ImageFile, rawmode: str) -> np.ndarray:
@@ -136,7 +140,7 @@ def _load_as(image: ImageFile.ImageFile, rawmode: str) -> np.ndarray:
 
 
 def _unmultiplied(values: np.ndarray) -> np.ndarray:
-    """Straight colours of (H, W, 4) uint16 samples that were multiplied by their alpha."""
-    alpha = np.maximum(values[..., 3:], 1).astype(np.float64)
-    colours = np.minimum(np.floor(values[..., :3] * 65535 / alpha + 0.5), 65535)
-    return np.concatenate([colours.astype(np.uint16), values[..., 3:]], axis=2)
+    """Straight colours of (H, W, C) uint16 samples that were multiplied by their alpha, the last channel."""
+    alpha = np.maximum(values[..., -1:], 1).astype(np.float64)
+    colours = np.minimum(np.floor(values[..., :-1] * 65535 / alpha + 0.5), 65535)
+    return np.concatenate([colours.astype(np.uint16), values[..., -1:]], axis=2)
