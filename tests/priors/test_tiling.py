@@ -1,11 +1,14 @@
 """Geometry of tiles: coverage, cost, padding, blending."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from priors.base import Prior
 from priors.tiling import Blend, TileGrid, cut, pad, plan_tiles
 
 SIZES = (64, 128, 256)
@@ -17,7 +20,7 @@ def picture(height: int, width: int, dtype: torch.dtype = torch.float32) -> Tens
     return torch.randn(2, 3, height, width, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def through_tiles(x: Tensor, grid: TileGrid, denoise) -> Tensor:
+def through_tiles(x: Tensor, grid: TileGrid, denoise: Callable[[Tensor], Tensor]) -> Tensor:
     padded, blend = pad(x, grid), Blend(grid)
     for index in range(len(grid.origins)):
         blend.add(index, denoise(cut(padded, grid, index)))
@@ -109,6 +112,39 @@ def test_a_denoiser_that_differs_from_tile_to_tile_leaves_no_step() -> None:
     assert float(steps.abs().max()) < spread * 2 / grid.overlap
     bends = result.diff(n=2, dim=-1).abs()
     assert float(bends.max()) < spread * 8 / grid.overlap**2
+
+
+def bend_at_borders(picture: Tensor, grid: TileGrid) -> float:
+    """Mean absolute second difference across the borders of tiles, relative to elsewhere. picture: (1, C, H, W)."""
+    borders, others = [], []
+    for starts, axis in ((grid.tops, -2), (grid.lefts, -1)):
+        bends = picture.diff(n=2, dim=axis).abs().transpose(axis, -1).mean(dim=(0, 1, 2))  # item i is centred on i + 1
+        edges = {edge for start in starts for edge in (start, start + grid.tile)}
+        at_border = torch.tensor([i + 1 in edges or i + 2 in edges for i in range(len(bends))])
+        borders.append(bends[at_border])
+        others.append(bends[~at_border])
+    return (torch.cat(borders).mean() / torch.cat(others).mean()).item()
+
+
+def test_no_seam_with_a_real_network(bundled: list[Prior], dead_leaves: Callable[[int, int], Tensor]) -> None:
+    """Against the figure of the full frame, since the picture has bends of its own. Unblended tiles show a seam."""
+    clean = torch.cat([dead_leaves(208, seed) for seed in range(2)])
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(1))
+    grid = plan_tiles(208, 208, (64,), multiple_of=8)
+    for prior in bundled:
+        for sigma in (0.2, 1.0):
+            noisy, level = clean + sigma * noise, torch.full((2,), sigma)
+            with torch.no_grad():
+                full = prior.denoise(noisy, level)
+                tiled = through_tiles(noisy, grid, lambda tile, level=level, prior=prior: prior.denoise(tile, level))
+            assert bend_at_borders(tiled, grid) < 1.05 * bend_at_borders(full, grid)
+            assert (tiled - clean).square().mean() < 1.05 * (full - clean).square().mean()
+            with torch.no_grad():
+                unblended = full.clone()
+                for index, (top, left) in enumerate(grid.origins):
+                    tile = prior.denoise(cut(noisy, grid, index), level)
+                    unblended[..., top : top + 64, left : left + 64] = tile
+            assert bend_at_borders(unblended, grid) > 1.1 * bend_at_borders(full, grid)
 
 
 def test_bad_input_is_named() -> None:
