@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from api_schemas.problems import problem
 from service import imaging
-from service.engine.engine import DeadlineExceeded, Engine, OutOfMemory, Outcome, PriorLoadFailed
+from service.engine.engine import DeadlineExceeded, Engine, Outcome, OutOfMemory, PriorLoadFailed
 from service.formulate import Formulation, formulate, to_image_range
 from service.queue.base import Claim, JobFailed, Json, Reporter
 from service.settings import Settings
