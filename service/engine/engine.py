@@ -128,11 +128,16 @@ class Engine:
             self._abandon("the engine was stopped")
 
     def _end_the_late(self) -> None:
-        """Cancelled jobs and those whose deadline has passed, running or not."""
-        now = time.monotonic()
         for lane in self._roster.present():
-            if lane.future.cancelled() or (lane.job.deadline is not None and now >= lane.job.deadline):
-                self._end(lane, DeadlineExceeded(f"the deadline passed {self._place(lane)}"))
+            self._ended_early(lane)
+
+    def _ended_early(self, lane: Lane) -> bool:
+        """End a job that was cancelled or whose deadline has passed, running or not."""
+        late = lane.job.deadline is not None and time.monotonic() >= lane.job.deadline
+        if late or lane.future.cancelled():
+            self._end(lane, DeadlineExceeded(f"the deadline passed {self._place(lane)}"))
+            return True
+        return False
 
     @staticmethod
     def _place(lane: Lane) -> str:
@@ -140,6 +145,8 @@ class Engine:
 
     def _begin_the_next(self) -> None:
         while (lane := self._roster.start_next()) is not None:
+            if self._ended_early(lane):
+                continue
             with self._guard(lane):
                 load_s = self._runner.load(lane.job.prior)
                 if load_s:

@@ -111,10 +111,8 @@ class Scheduler:
     def too_large(self, batch: Batch) -> bool:
         """`batch` did not fit into memory: halve the limit of its prior. False where it was one tile already."""
         self._quiet[batch.key.prior] = 0
-        if batch.size == 1:
-            return False
-        self._limits[batch.key.prior] = batch.size // 2 * batch.key.tile**2
-        return True
+        self._limits[batch.key.prior] = batch.size * batch.key.tile**2 // 2
+        return batch.size > 1
 
     def _grow(self, prior: str) -> None:
         if prior not in self._limits:

@@ -1,7 +1,9 @@
 """Small real solvers and priors whose answers are known."""
 
+import itertools
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from priors.analytic import GaussianPrior
 from priors.manifest import PriorInfo
 from priors.network import PatchedUNet, build_unet, unet_config
 from priors.parameterisation import EdmPrior
+from service.engine.engine import Engine, Outcome
 from solvers.query import Query, Solution, Solver
 
 PRIOR = GaussianPrior(variance=0.3, mean=0.1)
@@ -125,3 +128,41 @@ class Gate:
 
     def open(self) -> None:
         self.opened.set()
+
+
+WAIT_S = 60
+Y = image(64, 64)
+LEVELS = [0.5, 0.3, 0.2, 0.1]
+
+
+def good() -> Solver:
+    return levels(Y, LEVELS)
+
+
+def endless() -> Solver:
+    for step in itertools.count():
+        yield Query(Y, torch.ones(1), step, 10**9)
+
+
+def expected() -> Tensor:
+    x = Y
+    for level in LEVELS:
+        x = PRIOR.denoise(x, torch.tensor([level]))
+    return x
+
+
+def assert_good(future: Future[Outcome]) -> None:
+    assert (future.result(WAIT_S).solution.x - expected()).abs().max() < 1e-5
+
+
+def submit_beside(
+    engine: Engine, bad: Callable[[], Solver], **options
+) -> tuple[Future[Outcome], list[Future[Outcome]]]:
+    """A bad job among six good ones, all in from the first batch on."""
+    gate = Gate()
+    engine.submit("gate", gate.start, "p")
+    before = [engine.submit(f"before-{n}", good, "p") for n in range(3)]
+    future = engine.submit("bad", bad, "p", **options)
+    after = [engine.submit(f"after-{n}", good, "p") for n in range(3)]
+    gate.open()
+    return future, before + after

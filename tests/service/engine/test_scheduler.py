@@ -75,7 +75,7 @@ def test_out_of_memory_halves_the_limit_of_that_prior_alone() -> None:
     while scheduler.too_large(batch := scheduler.next_batch()):
         sizes.append(batch.size)
     assert sizes == [16, 8, 4, 2]
-    assert scheduler.next_batch().size == 1
+    assert batch.size == 1
     assert scheduler.capacity(A) == 1
     assert scheduler.capacity(B) == 16
 
@@ -85,6 +85,14 @@ def test_a_batch_that_was_not_full_teaches_its_own_size() -> None:
     scheduler.offer(0, A, tiles=6)
     assert scheduler.too_large(scheduler.next_batch())
     assert scheduler.next_batch().size == 3
+
+
+def test_a_single_large_tile_teaches_what_smaller_ones_may_take_together() -> None:
+    scheduler = Scheduler(16 * 256 * 256)
+    scheduler.offer(0, BatchKey("a", 256), tiles=1)
+    assert not scheduler.too_large(scheduler.next_batch())
+    scheduler.offer(0, A, tiles=100)
+    assert scheduler.next_batch().size == 8
 
 
 def test_a_learnt_limit_grows_back_after_a_quiet_time_and_never_beyond_the_first() -> None:
