@@ -47,3 +47,9 @@ class RedDiffParams(RequestModel):
 
 SolverName = Literal["red_diff"]
 Preset = Literal["fast", "balanced", "quality"]
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"mode": "fast", "steps": 20},
+    "balanced": {"mode": "fast", "steps": 40},
+    "quality": {"mode": "fast", "steps": 80},
+}
+"""What each preset sets in `params`."""

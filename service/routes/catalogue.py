@@ -1,0 +1,91 @@
+"""What can be asked for: priors, solvers, operators, and how busy the service is."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from starlette.concurrency import run_in_threadpool
+
+from api_schemas.catalogue import (
+    InfoOut,
+    LimitsOut,
+    OperatorList,
+    PriorList,
+    PriorOut,
+    QueueOut,
+    SolverList,
+    SolverOut,
+)
+from api_schemas.requests import OPTIONS
+from service import __version__, examples, openapi
+from service.auth import Owner
+from service.catalogue import SOLVERS, operators
+from service.context import Ctx
+from service.negotiation import MAX_WAIT_S
+from service.problems import Refused, responses
+
+router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+
+@router.get("/priors", responses=openapi.success(200, "every prior", {"data": [examples.PRIOR]}))
+async def list_priors(ctx: Ctx, _owner: Owner) -> PriorList:
+    """The denoisers that this service can restore with."""
+    return PriorList(data=await run_in_threadpool(ctx.catalogue.priors))
+
+
+@router.get(
+    "/priors/{prior_id}", responses=openapi.success(200, "the prior", examples.PRIOR) | responses("prior_not_found")
+)
+async def get_prior(
+    ctx: Ctx, _owner: Owner, prior_id: Annotated[str, Path(description="name of a prior", examples=["natural-v0"])]
+) -> PriorOut:
+    """What a prior declares about itself."""
+    prior = await run_in_threadpool(ctx.catalogue.prior, prior_id)
+    if prior is None:
+        raise Refused("prior_not_found", f"there is no prior {prior_id!r}")
+    return prior
+
+
+@router.get("/solvers", responses=openapi.success(200, "every solver", examples.SOLVERS))
+async def list_solvers(_owner: Owner) -> SolverList:
+    """The algorithms, with the schema of their parameters."""
+    return SolverList(data=list(SOLVERS.values()))
+
+
+@router.get(
+    "/solvers/{name}",
+    responses=openapi.success(200, "the solver", examples.SOLVERS["data"][0]) | responses("solver_not_found"),
+)
+async def get_solver(
+    _owner: Owner, name: Annotated[str, Path(description="name of a solver", examples=["red_diff"])]
+) -> SolverOut:
+    """One algorithm."""
+    if name not in SOLVERS:
+        raise Refused("solver_not_found", f"there is no solver {name!r}; there are: {', '.join(SOLVERS)}")
+    return SOLVERS[name]
+
+
+@router.get("/operators", responses=openapi.success(200, "every operator", examples.OPERATORS))
+async def list_operators(_owner: Owner) -> OperatorList:
+    """The ways in which a measurement comes from a picture."""
+    return OperatorList(data=operators())
+
+
+@router.get("/queue", responses=openapi.success(200, "the queue", examples.QUEUE))
+async def get_queue(ctx: Ctx, _owner: Owner) -> QueueOut:
+    """How many jobs wait and run."""
+    depth = await run_in_threadpool(ctx.queue.depth)
+    return QueueOut(queued=depth.queued, running=depth.running, oldest_age_s=depth.oldest_age_s, workers=depth.workers)
+
+
+@router.get("/info", responses=openapi.success(200, "the service", examples.INFO))
+async def get_info(ctx: Ctx, _owner: Owner) -> InfoOut:
+    """Version, limits and features."""
+    depth = await run_in_threadpool(ctx.queue.depth)
+    return InfoOut(
+        version=__version__,
+        tasks=list(OPTIONS),
+        default_prior=ctx.settings.default_prior,
+        workers=depth.workers,
+        limits=LimitsOut(max_wait_s=MAX_WAIT_S, **ctx.settings.model_dump(include=set(LimitsOut.model_fields))),
+        features={"batches": True, "events": True, "previews": True, "webhooks": False, "image_urls": False},
+    )
