@@ -36,6 +36,15 @@ def picture_file(samples: np.ndarray, mode: str, format: str, **options: object)
     return saved(Image.frombytes(mode, (width, height), samples.tobytes()), format, **options)
 
 
+def exif_block(tags: dict[int, object], details: dict[int, object] | None = None) -> bytes:
+    """An EXIF block with these tags in its first directory and `details` in its EXIF directory."""
+    exif = Image.Exif()
+    exif.update(tags)
+    if details:
+        exif.get_ifd(0x8769).update(details)
+    return exif.tobytes()
+
+
 def png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 

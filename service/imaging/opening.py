@@ -101,7 +101,9 @@ def open_image(data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
 
 def _check_webp_canvas(data: bytes, limits: ImageLimits) -> None:
     """The size in the header (RFC 9649, section 2): the library allocates the whole canvas as it opens a file."""
-    chunk, head = data[12:16], data.ljust(30, b"\0")
+    chunk, head = data[12:16], data[:30]
+    if len(head) < (25 if chunk == b"VP8L" else 30):
+        return
     if chunk == b"VP8X":
         limits.check_size(
             int.from_bytes(head[24:27], "little") + 1,

@@ -142,5 +142,5 @@ def _load_as(image: ImageFile.ImageFile, rawmode: str) -> np.ndarray:
 def _unmultiplied(values: np.ndarray) -> np.ndarray:
     """Straight colours of (H, W, C) uint16 samples that were multiplied by their alpha, the last channel."""
     alpha = np.maximum(values[..., -1:], 1).astype(np.float64)
-    colours = np.minimum(np.floor(values[..., :-1] * 65535 / alpha + 0.5), 65535)
+    colours = np.minimum(np.floor(values[..., :-1] * (65535 / alpha) + 0.5), 65535)
     return np.concatenate([colours.astype(np.uint16), values[..., -1:]], axis=2)
