@@ -1,4 +1,4 @@
-"""How a child process learns that its supervisor is gone, whatever killed it: a pipe that only the supervisor holds open."""
+"""How a child process learns that its supervisor is gone: by a pipe that only the supervisor holds open."""
 
 import os
 import threading

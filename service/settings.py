@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 BUNDLED_PRIORS = Path(__file__).parent.parent / "priors" / "bundled"
@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     """Jobs that a worker solves at one time."""
     max_batch_pixels: int = Field(0, ge=0)
     """Pixels in one prior call; 0 chooses by the device."""
-    max_attempts: int = Field(5, ge=1, le=20)
-    """A job that loses its worker this many times fails as `worker_lost`."""
+    max_attempts: int = Field(5, ge=2, le=20)
+    """A job that loses its worker this many times fails as `worker_lost`. The first loss may be a neighbour's deed."""
     drain_s: float = Field(20, ge=0)
     """How long running jobs may go on after SIGTERM before they go back to the queue."""
     lease_s: float = Field(20, gt=1)
@@ -62,3 +62,12 @@ class Settings(BaseSettings):
     @property
     def resolved_blob_url(self) -> str:
         return self.blob_url or (self.data_dir.resolve() / "blobs").as_uri()
+
+
+def read_settings() -> Settings:
+    """The settings of this process; ends it with a line for each that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = (f"REDIFFUSE_{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in error.errors())
+        raise SystemExit("\n".join(wrong)) from error

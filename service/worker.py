@@ -13,14 +13,19 @@ import structlog
 
 from service import lifeline
 from service.logs import configure_logs
+from service.metrics import EngineMetrics, MetricsWriter
 from service.queue.base import JobBody
-from service.queue.dbos_queue import DbosQueue, prepare
+from service.queue.dbos_queue import DbosQueue
 from service.queue.dbos_worker import DbosWorker
 from service.queue.liveness import Membership, new_executor_id
 from service.queue.reporter import DatabaseReporter
+from service.queue.schema import prepare
 from service.queue.upkeep import Upkeep
-from service.settings import Settings
+from service.settings import Settings, read_settings
+from service.storage import Storage
 
+EXIT_BROKEN = 70
+"""Status of a worker that can run no job any more (`EX_SOFTWARE`)."""
 EXIT_FENCED = 75
 """Status of a worker that stopped because others may think it dead (`EX_TEMPFAIL`)."""
 
@@ -40,11 +45,32 @@ class Stop:
 
 @contextmanager
 def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody]:
-    """The real body: an engine on the device of the settings, with the default prior warm."""
-    from service.restoration import open_restorer  # torch, which nothing else in this module needs
+    """The real body: an engine on the device of the settings."""
+    # torch, which nothing else in this module needs
+    import torch
 
-    with open_restorer(settings, reporter) as body:
-        yield body
+    from priors.store import load_prior
+    from service.engine.engine import Engine
+    from service.restoration import Restorer, choose_device
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    metrics = EngineMetrics(str(device))
+    writer = MetricsWriter(reporter.engine, reporter.executor_id, metrics)
+    engine = Engine(
+        lambda name: load_prior(settings.models_dir, name, device),
+        device,
+        max_batch_pixels=settings.max_batch_pixels,
+        max_lanes=settings.concurrency,
+        observe=metrics,
+    )
+    writer.start()
+    try:
+        yield Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter).run
+    finally:
+        engine.stop(drain=False)
+        writer.stop()
 
 
 def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None = None) -> None:
@@ -77,6 +103,7 @@ def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None
             reporter,
             concurrency=settings.concurrency,
             max_attempts=settings.max_attempts,
+            on_broken=_exit_broken,
         )
         reporter.start()
         worker.start()
@@ -114,8 +141,13 @@ def _exit_fenced(executor_id: str) -> None:
     os._exit(EXIT_FENCED)  # others run its jobs already: nothing of it may be finished
 
 
+def _exit_broken() -> None:
+    log.error("worker can run no job any more")
+    os._exit(EXIT_BROKEN)  # as if killed: the jobs that it was running have lost a worker
+
+
 def main() -> None:
-    run(Settings(), restorer)
+    run(read_settings(), restorer)
 
 
 if __name__ == "__main__":

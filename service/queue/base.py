@@ -167,8 +167,13 @@ class JobFailed(Exception):
         self.problem = problem
 
 
+class WorkerBroken(Exception):
+    """Raised by a job's body: this worker can run no job any more. It ends at once, and its jobs go to others."""
+
+
 JobBody = Callable[[Claim], Awaitable[Json]]
-"""Runs a claimed job and returns its `result`. Cancelled by asyncio where the job is cancelled. Raises `JobFailed`."""
+"""Runs a claimed job and returns its `result`. Cancelled by asyncio where the job is cancelled. Raises `JobFailed` and
+`WorkerBroken`."""
 
 
 class Reporter(Protocol):

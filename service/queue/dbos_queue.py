@@ -2,15 +2,15 @@
 
 from __future__ import annotations  # a method is named `list`
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from service.database import connect, create_tables, events, executors, job_inputs, jobs, now
+from service.database import connect, events, executors, job_inputs, jobs, now
 from service.queue.base import DuplicateJob, JobRecord, NewJob, QueueDepth, StoredEvent
 from service.queue.records import IN_STATUS, SELECT_RECORDS, record_of
+from service.queue.rows import digests, job_row, queued_event
 from service.queue.tables import (
     ACTIVE,
     APP_NAME,
@@ -25,18 +25,8 @@ from service.queue.tables import (
 )
 
 
-def prepare(database_url: str) -> None:
-    """Create or migrate the tables of DBOS and ours. Every process calls it first; they take turns."""
-    engine = connect(database_url)
-    try:
-        create_tables(engine)
-    finally:
-        engine.dispose()
-    DBOS.migrate(database_url)
-
-
 class DbosQueue:
-    """A `JobQueue` in the database at `database_url`, which `prepare` has seen. Blocking; safe to share between threads."""
+    """A `JobQueue` in a database that `schema.prepare` has seen. Blocking; safe to share between threads."""
 
     def __init__(self, database_url: str):
         self.engine = connect(database_url)
@@ -61,11 +51,11 @@ class DbosQueue:
         with self.engine.begin() as connection:
             ahead = self._queued_by_priority(connection)
             try:
-                connection.execute(jobs.insert(), [_row(job, moment) for job in new])
+                connection.execute(jobs.insert(), [job_row(job, moment) for job in new])
             except sa.exc.IntegrityError as error:
                 raise DuplicateJob(", ".join(job.id for job in new)) from error
-            connection.execute(events.insert(), [_queued_event(job, ahead, moment) for job in new])
-            if inputs := [{"sha256": sha256, "job_id": job.id} for job in new for sha256 in set(_digests(job.request))]:
+            connection.execute(events.insert(), [queued_event(job, ahead, moment) for job in new])
+            if inputs := [{"sha256": sha256, "job_id": job.id} for job in new for sha256 in set(digests(job.request))]:
                 connection.execute(job_inputs.insert(), inputs)
             for job in new:
                 self._dbos.enqueue_in_transaction(
@@ -221,8 +211,8 @@ class DbosQueue:
     def requeue(self, executor_ids: Sequence[str]) -> None:
         """Put the running jobs of executors that are gone back to the queue; they keep priority and age.
 
-        Idempotent, and refused by DBOS for a job that another executor has taken since. DBOS has no public call for this
-        outside of its paid control plane: these two are what its own recovery is made of.
+        Idempotent, and refused by DBOS for a job that another executor has taken since. DBOS has no public call for
+        this outside of its paid control plane: these two are what its own recovery is made of.
         """
         for executor_id in executor_ids:
             for pending in self._dbos._sys_db.get_pending_workflows(executor_id, APP_VERSION):
@@ -237,26 +227,3 @@ class DbosQueue:
         ).all()
         counts = {priority: count for priority, count in rows}
         return {name: counts.get(priority, 0) for name, priority in PRIORITIES.items()}
-
-
-def _row(job: NewJob, moment: float) -> dict[str, Any]:
-    return {**vars(job), "created_at": moment, "seq": 1}
-
-
-def _queued_event(job: NewJob, ahead: dict[str, int], moment: float) -> dict[str, Any]:
-    """The first event of a job. Counts the job in `ahead`."""
-    ahead[job.priority] += 1
-    position = sum(count for name, count in ahead.items() if PRIORITIES[name] <= PRIORITIES[job.priority])
-    return {"job_id": job.id, "seq": 1, "type": "job.queued", "data": {"position": position}, "at": moment}
-
-
-def _digests(request: Any) -> Iterator[str]:
-    """Every `sha256` in a request: the input blobs that the job needs."""
-    if isinstance(request, dict):
-        if isinstance(request.get("sha256"), str):
-            yield request["sha256"]
-        for value in request.values():
-            yield from _digests(value)
-    elif isinstance(request, list):
-        for value in request:
-            yield from _digests(value)

@@ -10,7 +10,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, PortableWorkflowError
 from dbos import error as dbos_error
 
-from service.queue.base import JobBody, JobFailed, Json
+from service.queue.base import JobBody, JobFailed, Json, WorkerBroken
 from service.queue.dbos_queue import DbosQueue
 from service.queue.gate import Gate
 from service.queue.records import internal, worker_lost
@@ -41,8 +41,8 @@ log = structlog.get_logger(__name__)
 class DbosWorker:
     """One executor. DBOS is one to a process, and so is this.
 
-    `body` runs in DBOS's event loop, so it must never block. A canceled job reaches it as `asyncio.CancelledError` within
-    about a second.
+    `body` runs in DBOS's event loop, so it must never block. It learns of the cancellation of its job within about a
+    second, as `asyncio.CancelledError`.
     """
 
     def __init__(
@@ -54,13 +54,16 @@ class DbosWorker:
         *,
         concurrency: int,
         max_attempts: int,
+        on_broken: Callable[[], None],
     ):
+        """`on_broken` ends the process without a farewell; see `WorkerBroken`."""
         self.queue = queue
         self.executor_id = executor_id
         self.body = body
         self.reporter = reporter
         self.concurrency = concurrency
         self.max_attempts = max_attempts
+        self.on_broken = on_broken
         self.gate = Gate(concurrency)
         self.starts = Starts(queue.engine, executor_id)
 
@@ -115,6 +118,9 @@ class DbosWorker:
                 outcome = {"result": await self.body(claim)}
             except JobFailed as failure:
                 outcome = {"problem": failure.problem}
+            except WorkerBroken:
+                self.on_broken()
+                raise asyncio.CancelledError from None
             except Exception:  # noqa: BLE001 - whatever a body does, its job ends and the worker goes on
                 log.exception("job failed unforeseen", job=job_id)
                 outcome = {"problem": internal()}

@@ -2,15 +2,15 @@
 
 Rules, each from a measured failure of the simpler one:
 
-1. An executor is a row in `executors`. The supervisor of its host writes the row before it starts the worker process and
-   raises `beat` for it, so that a worker that is busy in native code is not taken for dead.
+1. An executor is a row in `executors`. The supervisor of its host writes the row before it starts the worker process
+   and raises `beat` for it, so that a worker that is busy in native code is not taken for dead.
 2. An executor is dead when its beat has not changed for `lease_s` of the observer's own monotonic clock, through reads
-   that succeeded. An observer that was away itself forgets what it saw. So no clocks are compared, and the restart of the
-   database kills nobody.
-3. The dead are deleted only at the beat that was seen. Who finds its row gone has been declared dead and stops its jobs;
-   so does, before its lease ends, who cannot write its beat.
-4. Orphans are executors of running jobs without a row. They are computed anew each time, so whatever was left half-done is
-   done at the next.
+   that succeeded. An observer that was away itself forgets what it saw. So no clocks are compared, and the restart of
+   the database kills nobody.
+3. The dead are deleted only at the beat that was seen. Who finds its row gone has been declared dead and stops its
+   jobs; so does, before its lease ends, who cannot write its beat.
+4. Orphans are executors of running jobs without a row. They are computed anew each time, so whatever was left half-done
+   is done at the next.
 
 `python -m service.queue.liveness` is the health check of a host of workers: status 0 while one of its rows beats.
 """

@@ -19,8 +19,8 @@ class DatabaseReporter:
     """The `Reporter` of one executor.
 
     Every `INTERVAL_S` all that is new goes into the database in one transaction. A slow database costs intermediate
-    progress, never an engine step. A job keeps only its newest progress event; other events stay. What an executor says of
-    a job that is no longer its own is dropped.
+    progress, never an engine step. A job keeps only its newest progress event; other events stay. What an executor says
+    of a job that is no longer its own is dropped.
     """
 
     def __init__(self, engine: sa.Engine, executor_id: str):

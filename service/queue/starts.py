@@ -1,12 +1,12 @@
 """The record of starts, which tells the deeds of a job from its bad company.
 
-DBOS counts claims. A job that kills its worker would so be charged to all that were claimed beside it. We count starts of
-the body instead, and only the starts whose worker was lost count against a job:
+DBOS counts claims. A job that kills its worker would so be charged to all that were claimed beside it. We count starts
+of the body instead, and only the starts whose worker was lost count against a job:
 
 - A start writes the executor into the job's row. An executor that shuts down in order clears it; one that dies cannot.
   A start that finds the mark of an earlier one therefore knows of a loss.
-- A job with a loss is a suspect and runs alone (`gate.py`). So a job pays for another's deeds at most once, with its first
-  loss; every further one happened while nothing else was running in that worker.
+- A job with a loss is a suspect and runs alone (`gate.py`). So a job pays for another's deeds at most once, with its
+  first loss; every further one happened while nothing else was running in that worker.
 - At `max_attempts` losses the job fails as `worker_lost` and is not started again.
 """
 
@@ -15,6 +15,9 @@ import sqlalchemy as sa
 from service.database import jobs, now
 from service.queue.base import Claim
 from service.queue.tables import RUNNING, WORKFLOW_NAME, workflow_status
+
+CLAIMED = ("id", "owner", "task", "request", "attempt", "deadline_at", "losses")
+"""The fields of a `Claim`."""
 
 
 class Starts:
@@ -43,9 +46,7 @@ class Starts:
                     ended_at=None,
                     progress=sa.null(),
                 )
-                .returning(
-                    *(jobs.c[name] for name in ("id", "owner", "task", "request", "attempt", "deadline_at", "losses"))
-                )
+                .returning(*(jobs.c[name] for name in CLAIMED))
             ).one_or_none()
         return None if row is None else Claim(**row._mapping)
 

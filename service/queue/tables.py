@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 APP_NAME = "rediffuse"
 APP_VERSION = "1"
-"""A constant: DBOS gives a job only to workers of its own version, and its automatic version strands jobs at each update.
+"""A constant: DBOS gives a job only to workers of its version, and its automatic version strands jobs at each update.
 
 Raise it when workers of the new version cannot run the queued jobs of the old one.
 """

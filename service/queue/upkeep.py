@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 class Upkeep:
     """A thread that beats for the executors of this process, puts the jobs of dead ones back and ends overdue jobs.
 
-    Every supervisor does it; all of it is idempotent. `on_fenced` is called, in this thread, with an executor that has to
-    stop at once because others may think it dead.
+    Every supervisor does it; all of it is idempotent. `on_fenced` is called, in this thread, with an executor that has
+    to stop at once because others may think it dead.
     """
 
     def __init__(self, queue: DbosQueue, lease_s: float, on_fenced: Callable[[str], None]):
@@ -33,9 +33,11 @@ class Upkeep:
         self._thread.start()
 
     def stop(self) -> None:
+        """End, after a last round for the executors that were dropped."""
         self._stopped = True
         self._wake.set()
         self._thread.join()
+        self._round()
 
     def adopt(self, executor_id: str) -> None:
         """Beat for an executor from now on; it may take jobs when this returns."""
@@ -74,11 +76,14 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._stopped:
-            try:
-                self.tick()
-            except sa.exc.SQLAlchemyError as error:
-                log.warning("the database did not answer", error=str(error))
-                for executor_id in self.membership.beyond_lease(set(self._mine)):
-                    self._fence(executor_id)
+            self._round()
             self._wake.wait(BEAT_INTERVAL_S)
             self._wake.clear()
+
+    def _round(self) -> None:
+        try:
+            self.tick()
+        except sa.exc.SQLAlchemyError as error:
+            log.warning("the database did not answer", error=str(error))
+            for executor_id in self.membership.beyond_lease(set(self._mine)):
+                self._fence(executor_id)

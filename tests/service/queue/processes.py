@@ -1,0 +1,87 @@
+"""Real processes for the tests of the queue, and what to wait for."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from service.queue.base import JobRecord, NewJob
+from service.queue.dbos_queue import DbosQueue
+
+ROOT = Path(__file__).parents[3]
+PATIENCE_S = 60.0
+"""Only a run that is broken comes near it."""
+
+
+class Sleepers:
+    """Starts sleepy workers and supervisors on one database, and leaves none behind."""
+
+    def __init__(self, database_url: str, folder: Path):
+        self.database_url = database_url
+        self.folder = folder
+        self.journal = folder / "journal"
+        self.journal.touch()
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def worker(self, **settings: object) -> subprocess.Popen[bytes]:
+        return self._start("tests.service.queue.sleepy_worker", settings)
+
+    def supervisor(self, **settings: object) -> subprocess.Popen[bytes]:
+        return self._start("tests.service.queue.sleepy_supervisor", settings)
+
+    def _start(self, module: str, settings: dict[str, object]) -> subprocess.Popen[bytes]:
+        named = {"database_url": self.database_url, "data_dir": self.folder, "concurrency": 4, "lease_s": 20} | settings
+        environment = os.environ | {f"REDIFFUSE_{name.upper()}": str(value) for name, value in named.items()}
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environment, stderr=log)
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self._started:
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def notes(self, what: str) -> list[tuple[str, int]]:
+        """The (job, process id) of each `start`, `end` or `cancel` so far, in order."""
+        lines = [line.split() for line in self.journal.read_text().splitlines()]
+        return [(job_id, int(pid)) for job_id, noted, _attempt, pid, _at in lines if noted == what]
+
+    def count(self, what: str) -> Counter[str]:
+        return Counter(job_id for job_id, _pid in self.notes(what))
+
+    def job(self, do: str, *, priority: str = "normal", deadline_s: float | None = None, **request: object) -> NewJob:
+        return NewJob(
+            id=str(uuid4()),
+            owner="ada",
+            task="denoise",
+            priority=priority,
+            request={"do": do, "journal": str(self.journal), **request},
+            fingerprint="f",
+            deadline_at=None if deadline_s is None else time.time() + deadline_s,
+        )
+
+
+def wait_for(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
+    give_up_at = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up_at, f"waited {within_s} s in vain for {what}"
+        time.sleep(0.05)
+
+
+def wait_until_ended(queue: DbosQueue, jobs: Sequence[NewJob], within_s: float = PATIENCE_S) -> list[JobRecord]:
+    ids = [job.id for job in jobs]
+    wait_for(lambda: all(record.is_terminal for record in queue.get_many(ids)), "the end of the jobs", within_s)
+    return queue.get_many(ids)
