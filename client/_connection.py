@@ -22,6 +22,9 @@ def connection_options(base_url: str, api_key: str | None, timeout_s: float) -> 
         "base_url": url,
         "headers": {"Accept": "application/json"} | ({} if api_key is None else {"Authorization": f"Bearer {api_key}"}),
         "timeout": httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s)),
+        "limits": httpx.Limits(
+            max_connections=None, max_keepalive_connections=20
+        ),  # each job that is followed takes one
         "trust_env": not is_loopback(url.host),  # a proxy of the environment cannot reach this machine's own service
     }
 

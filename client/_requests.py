@@ -1,6 +1,7 @@
 """Every request that the clients send, as plain values: no connection is made here."""
 
 import json
+import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +64,7 @@ def create(
     pictures = {"image": load(image)} | ({} if mask is None else {"mask": load(mask)})
     headers = idempotency(idempotency_key)
     if wait_s is not None:
-        headers["Prefer"] = f"wait={wait_s:g}"
+        headers["Prefer"] = f"wait={math.ceil(wait_s)}"  # RFC 7240 has whole seconds only
     uploads = [(name, picture) for name, picture in pictures.items() if isinstance(picture, Upload)]
     common = {"method": "POST", "path": PATHS[task], "answer": Job, "headers": headers, "answer_delay_s": wait_s or 0}
     if len(uploads) == len(pictures):
@@ -73,7 +74,7 @@ def create(
 
 def job(job_id: str, wait_s: float | None = None) -> Request[Job]:
     """A job as it stands; with `wait_s`, the service answers when the job has ended, or after that time."""
-    params = {} if wait_s is None else {"wait": f"{wait_s:g}"}
+    params = {} if wait_s is None else {"wait": f"{wait_s:.3f}"}
     return Request("GET", job_path(job_id), Job, params=params, answer_delay_s=wait_s or 0)
 
 

@@ -36,7 +36,7 @@ class JobEvent:
 
     @property
     def progress(self) -> Progress | None:
-        return self._part(Progress, self.data.get("progress")) if self.type == "job.progress" else None
+        return self._part(Progress, self.data) if self.type == "job.progress" else None
 
     def _part(self, model: type[T], data: Any) -> T:
         try:

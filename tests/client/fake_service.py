@@ -261,7 +261,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         progress = [{"step": n, "total_steps": STEPS, "fraction": n / STEPS} for n in range(1, STEPS + 1)]
         log = [("job.queued", {"position": 1}), ("job.started", {"total_steps": STEPS})]
-        log += [("job.progress", {"progress": each}) for each in progress]
+        log += [("job.progress", each) for each in progress]
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")

@@ -8,14 +8,14 @@ from client.events import EventParser, JobEvent
 STREAM = (
     'id: 1\nevent: job.started\ndata: {"total_steps": 4}\n\n'
     ": heartbeat\n\n"
-    'id: 2\r\nevent: job.progress\r\ndata: {"progress":\r\n'
-    'data: {"step": 1, "total_steps": 4, "fraction": 0.25}}\r\n\r\n'
+    'id: 2\r\nevent: job.progress\r\ndata: {"step": 1,\r\n'
+    'data: "total_steps": 4, "fraction": 0.25}\r\n\r\n'
     'id:3\rdata:{"text": "ä\u2028b"}\r\r'
 ).encode()
 
 EVENTS = [
     JobEvent("job.started", {"total_steps": 4}, "1"),
-    JobEvent("job.progress", {"progress": {"step": 1, "total_steps": 4, "fraction": 0.25}}, "2"),
+    JobEvent("job.progress", {"step": 1, "total_steps": 4, "fraction": 0.25}, "2"),
     JobEvent("message", {"text": "ä\u2028b"}, "3"),
 ]
 

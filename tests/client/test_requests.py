@@ -56,7 +56,7 @@ def test_waiting_is_asked_for_and_waited_for():
     request = _requests.create("denoise", b"x", None, {}, wait_s=30)
     assert request.headers["Prefer"] == "wait=30"
     assert request.answer_delay_s == 30
-    assert _requests.job("j", 20).params == {"wait": "20"}
+    assert _requests.job("j", 20).params == {"wait": "20.000"}
 
 
 def test_an_id_cannot_leave_its_place_in_the_path():

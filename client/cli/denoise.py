@@ -1,0 +1,46 @@
+"""`rediffuse denoise`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client._connection import DEFAULT_URL
+from client.cli import options
+from client.cli.batch import restore_folder
+from client.cli.single import restore
+from client.folders import FolderOrder
+
+
+def denoise(
+    image: Annotated[Path, typer.Argument(help="The noisy picture, or a folder of them.")],
+    *,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, or folder for the results.")],
+    sigma: options.Sigma = "auto",
+    seed: options.Seed = None,
+    prior: options.Prior = None,
+    preset: options.PresetName = None,
+    steps: options.Steps = None,
+    param: options.Param = None,
+    force: options.Force = False,
+    as_json: options.AsJson = False,
+    url: options.Url = DEFAULT_URL,
+    api_key: options.ApiKey = None,
+) -> None:
+    """Remove noise from a picture, or from every picture of a folder (as `rediffuse batch denoise` does)."""
+    fields = options.request_options(
+        seed=seed,
+        prior=prior,
+        preset=preset,
+        steps=steps,
+        param=param,
+        sigma=sigma,
+        output_format="png" if image.is_dir() else options.format_of(output),
+    )
+    if image.is_dir():
+        order = FolderOrder("denoise", image, output, fields, force=force)
+        restore_folder(order, url=url, api_key=api_key, as_json=as_json)
+        return
+    restore(
+        lambda client: client.denoise(image, **fields), output, url=url, api_key=api_key, force=force, as_json=as_json
+    )

@@ -1,0 +1,29 @@
+"""`rediffuse priors`."""
+
+from rich.console import Console
+from rich.table import Table
+
+from client._connection import DEFAULT_URL
+from client.cli import options
+from client.cli.console import connected, failures_told, out_json
+
+
+def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_key: options.ApiKey = None) -> None:
+    """The priors that the service has."""
+    with failures_told(as_json), connected(url, api_key) as client:
+        found = client.priors().data
+    if as_json:
+        out_json([prior.model_dump(mode="json") for prior in found])
+        return
+    table = Table("prior", "kind", "channels", "size", "noise levels", "licence", "digest")
+    for prior in found:
+        table.add_row(
+            f"{prior.id} (default)" if prior.is_default else prior.id,
+            prior.parameterisation,
+            str(prior.channels),
+            "any" if prior.fully_convolutional else f"{prior.trained_size} px",
+            f"{prior.sigma_min:g} to {prior.sigma_max:g}",
+            prior.licence,
+            prior.digest[:12],
+        )
+    Console().print(table)
