@@ -96,6 +96,7 @@ def tiff_file(
     extra: int | None = None,
     sample_format: int = 1,
     separate: bool = False,
+    icc: bytes | None = None,
 ) -> bytes:
     """A one-strip TIFF of (H, W, C) samples; `separate` stores one plane after the other. No writer of ours is used."""
     height, width, channels = samples.shape
@@ -117,13 +118,15 @@ def tiff_file(
     }
     if extra is not None:
         tags[338] = (3, [extra])
+    if icc is not None:
+        tags[34675] = (7, list(icc))
     return _tiff_bytes(tags, planes, order)
 
 
 def _tiff_bytes(tags: dict[int, tuple[int, list[int]]], planes: list[bytes], order: str) -> bytes:
     directory = 2 + 12 * len(tags) + 4
-    codes = {3: "H", 4: "I"}
-    side = sum(struct.calcsize(codes[kind]) * len(v) for kind, v in tags.values() if len(v) > 1) + 64
+    codes = {3: "H", 4: "I", 7: "B"}
+    side = 64 + sum(struct.calcsize(codes[kind]) * len(v) for kind, v in tags.values() if len(v) > 1)
     position = 8 + directory + side
     tags[273] = (4, [position + sum(map(len, planes[:i])) for i in range(len(planes))])
     entries, aux = b"", b""
