@@ -19,7 +19,8 @@ from service.files import FileRepository
 from service.imaging import ImageLimits
 from service.metrics import ApiMetrics, CountRequests
 from service.queue.base import JobQueue
-from service.queue.dbos_queue import DbosQueue, prepare
+from service.queue.dbos_queue import DbosQueue
+from service.queue.schema import prepare
 from service.results import Results
 from service.retention import Retention
 from service.routes import batches, catalogue, files, health, jobs, outputs, tasks

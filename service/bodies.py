@@ -99,13 +99,26 @@ def from_json(body: Any) -> TaskBody:
     return TaskBody(options, body.image, getattr(body, "mask", None))
 
 
+class CompleteForm(MultiPartParser):
+    """Knows whether the closing boundary came: what lies behind a cut would be lost without a word."""
+
+    is_complete = False
+
+    def on_end(self) -> None:
+        self.is_complete = True
+
+
 async def read_form(request: Request, max_file_bytes: int, *, files: int) -> FormData:
     stream = limited(request, files * max_file_bytes + FORM_OVERHEAD)
-    parser = MultiPartParser(request.headers, stream, max_files=files, max_fields=40, max_part_size=FORM_OVERHEAD)
+    parser = CompleteForm(request.headers, stream, max_files=files, max_fields=40, max_part_size=FORM_OVERHEAD)
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         raise Refused("malformed_request", error.message) from None
+    if not parser.is_complete:
+        await form.close()
+        raise Refused("malformed_request", "the form ends before its closing boundary")
+    return form
 
 
 async def from_form(form: FormData, task: str, max_file_bytes: int) -> TaskBody:

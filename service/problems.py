@@ -5,6 +5,7 @@ Exception
 ├── imaging.ImageRefused        a picture or a mask; carries a code of the same table
 ├── RequestValidationError      a query, path or header parameter, found by FastAPI
 ├── HTTPException               an unknown path or method, found by Starlette
+    ├── ClientDisconnect            the client hung up while it was sending
 └── anything else               a bug: `internal` with a trace id; the traceback goes to the log only
 """
 
@@ -19,6 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api_schemas.problems import PROBLEMS, FieldError, Problem, problem
 from service.imaging import ImageRefused
@@ -111,6 +113,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return answer(problem(code, f"{request.method} {request.url.path}: {error.detail}"), request, error.headers)
 
 
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """The client went away while it was sending; nobody reads this answer."""
+    return answer(problem("malformed_request", "the connection was closed before the body ended"), request)
+
+
 async def on_bug(request: Request, error: Exception) -> Response:
     trace_id = uuid4().hex
     structlog.get_logger().error("request failed", path=request.url.path, trace_id=trace_id, exc_info=error)
@@ -123,6 +130,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ImageRefused, on_image_refused)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_bug)
 
 

@@ -1,0 +1,187 @@
+"""An API with a database, a blob store and a prior of its own, and pictures to send it."""
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from api_schemas.problems import PROBLEMS, problem
+from service import imaging
+from service.app import create_app
+from service.context import Context
+from service.queue.base import Claim, JobFailed, Json
+from service.queue.dbos_queue import DbosQueue
+from service.queue.dbos_worker import DbosWorker
+from service.queue.liveness import Membership, new_executor_id
+from service.queue.reporter import DatabaseReporter
+from service.queue.schema import prepare
+from service.settings import Settings
+from service.storage import Storage, artifact_key, input_key
+
+MANIFEST = {
+    "kind": "pixel",
+    "size_multiple": 8,
+    "trained_size": 64,
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "parameterisation": "edm",
+    "licence": "Apache-2.0",
+    "sha256": "ab" * 32,
+}
+
+
+@dataclass(frozen=True)
+class Api:
+    """A client of a running application, and the parts behind it."""
+
+    http: TestClient
+    context: Context
+
+    def send(self, data: bytes, name: str = "a.png") -> str:
+        """Store a picture; returns its id."""
+        response = self.http.post("/v1/files", files={"file": (name, data)})
+        assert response.status_code in (200, 201), response.text
+        return response.json()["id"]
+
+    def submit(self, do: str = "", **fields: Any) -> dict[str, Any]:
+        """Queue a denoising job; `do` tells the worker of these tests how to behave."""
+        body = {"image": {"file_id": self.send(png())}, "metadata": {"do": do}} | fields
+        response = self.http.post("/v1/denoise", json=body)
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    def finish(self, job_id: str) -> dict[str, Any]:
+        """The job when it has ended."""
+        for _ in range(6):
+            job = self.http.get(f"/v1/jobs/{job_id}", params={"wait": 10}).json()
+            if job["status"] not in ("queued", "running"):
+                return job
+        raise AssertionError(f"job {job_id} does not end: {job}")
+
+    def run(self, do: str = "", **fields: Any) -> dict[str, Any]:
+        return self.finish(self.submit(do, **fields)["id"])
+
+
+def settings_in(folder: Path, **changes: Any) -> Settings:
+    prior = folder / "models" / "tiny"
+    prior.mkdir(parents=True, exist_ok=True)
+    (prior / "prior.json").write_text(json.dumps(MANIFEST))
+    return Settings(**{"data_dir": folder, "models_dir": folder / "models", "default_prior": "tiny"} | changes)
+
+
+@contextmanager
+def running_api(settings: Settings, **options: Any) -> Iterator[Api]:
+    """The application in this process, with its background tasks."""
+    app = create_app(settings)
+    with TestClient(app, **options) as http:
+        yield Api(http, app.state.context)
+    app.state.context.queue.close()
+
+
+@contextmanager
+def running_worker(settings: Settings) -> Iterator[None]:
+    """A real worker of the real queue in this process; its body copies the picture instead of restoring it."""
+    prepare(settings.resolved_database_url)
+    queue = DbosQueue(settings.resolved_database_url)
+    executor_id = new_executor_id()
+    reporter = DatabaseReporter(queue.engine, executor_id)
+    body = Copyist(Storage(settings.resolved_blob_url), reporter)
+    worker = DbosWorker(queue, executor_id, body.run, reporter, concurrency=8, max_attempts=5, on_broken=lambda: None)
+    reporter.start()
+    worker.start()
+    membership = Membership(queue.engine, settings.lease_s)
+    membership.enlist(executor_id)
+    membership.mark_ready(executor_id)
+    yield
+    worker.stop(0)
+    queue.close()
+
+
+class Copyist:
+    """A job's body without a prior: the answer is the input. `metadata.do` of the request changes that."""
+
+    def __init__(self, storage: Storage, reporter: DatabaseReporter):
+        self.storage = storage
+        self.reporter = reporter
+
+    async def run(self, claim: Claim) -> Json:
+        do = claim.request["metadata"].get("do")
+        self.reporter.started(claim.id, {"worker": {"device": "cpu"}, "attempt": claim.attempt})
+        self.reporter.progress(claim.id, {"step": 1, "total_steps": 2, "fraction": 0.5, "eta_s": None})
+        if do == "fail":
+            raise JobFailed(problem("solver_diverged", "not finite at step 1").model_dump(mode="json"))
+        if do == "hang":
+            await asyncio.Event().wait()
+        return await asyncio.to_thread(self._copy, claim)
+
+    def _copy(self, claim: Claim) -> Json:
+        picture = imaging.decode(self.storage.get(input_key(claim.request["image"]["sha256"])), LIMITS)
+        preview = artifact_key(claim.id, claim.attempt, "preview-1.jpg")
+        self.storage.put(preview, imaging.preview_jpeg(picture.rgb, 64))
+        self.reporter.preview(claim.id, {"step": 1, "key": preview})
+        encoded = imaging.encode(picture.rgb, picture)
+        key = artifact_key(claim.id, claim.attempt, "result.png")
+        artifact = {
+            "name": "result",
+            "key": key,
+            "media_type": encoded.media_type,
+            "width": encoded.width,
+            "height": encoded.height,
+            "bytes": len(encoded.data),
+            "sha256": self.storage.put(key, encoded.data),
+        }
+        return {
+            "artifacts": [artifact],
+            "metrics": {"data_residual": 0.0},
+            "warnings": [{"code": "copied", "detail": "nothing was restored"}],
+            "parameters": {"steps": 2},
+            "timings": {"load_s": 0.0, "run_s": 0.1, "denoiser_calls": 2, "mean_batch": 1.0},
+            "worker": {"device": "cpu"},
+        }
+
+
+LIMITS = imaging.ImageLimits(2**30, 10**8, 1)
+
+
+def png(width: int = 32, height: int = 24, seed: int = 0, mode: str = "RGB") -> bytes:
+    shape = (height, width) if mode == "L" else (height, width, len(mode))
+    return encoded(Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8), mode))
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def hole(width: int = 32, height: int = 24) -> bytes:
+    """A mask whose middle is white."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 3 : height // 2, width // 3 : width // 2] = 255
+    return encoded(Image.fromarray(mask))
+
+
+def assert_problem(response: httpx.Response, code: str, pointer: str | None = None) -> dict[str, Any]:
+    """The answer is this problem, in the one shape that all problems have. Returns it."""
+    body = response.json()
+    assert body.get("code") == code, body
+    assert response.status_code == PROBLEMS[code].status == body["status"]
+    assert response.headers["content-type"] == "application/problem+json"
+    assert body["type"] == f"/problems/{code}"
+    assert body["title"] == PROBLEMS[code].title
+    assert body["detail"]
+    if pointer is not None:
+        assert pointer in [each["pointer"] for each in body["errors"]], body
+    return body
+
+
+MakeApi = Callable[..., Api]
