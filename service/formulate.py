@@ -1,7 +1,7 @@
 """From a request to an inverse problem: the only place where the wire's words become mathematics.
 
-The wire speaks of pictures on [0, 1] and noise levels as standard deviations on that scale; solvers work on [-1, 1], where
-the same level is twice as large. It is doubled here and nowhere else.
+The wire speaks of pictures on [0, 1] and noise levels as standard deviations on that scale; solvers work on [-1, 1],
+where the same level is twice as large. It is doubled here and nowhere else.
 """
 
 import dataclasses
@@ -75,7 +75,7 @@ def build_operator(request: Json, measurement: Tensor, observed: np.ndarray | No
 
 
 def resolve_parameters(request: Json, sigma_y: float) -> RedDiffParameters:
-    """The preset of the task, overridden by what the client gave; the paper's mode has no presets but its own defaults."""
+    """The preset of the task under what the client gave; the paper's mode has its own defaults in place of presets."""
     given: dict[str, Any] = {key: value for key, value in request["params"].items() if value is not None}
     if given["mode"] == "paper":
         return RedDiffParameters(**given)

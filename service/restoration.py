@@ -12,15 +12,25 @@ from torch.nn import functional
 
 from api_schemas.problems import problem
 from service import imaging
-from service.engine.engine import DeadlineExceeded, Engine, Outcome, OutOfMemory, PriorLoadFailed
+from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome, OutOfMemory, PriorLoadFailed
 from service.formulate import Formulation, formulate, to_image_range
-from service.queue.base import Claim, JobFailed, Json, Reporter
+from service.queue.base import Claim, JobFailed, Json, Reporter, WorkerBroken
 from service.settings import Settings
 from service.storage import BlobMissing, Storage, artifact_key, input_key
 from solvers.query import Query, SolverDiverged
 
 PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
 """Shares of the denoiser that running jobs of each priority get."""
+
+FAILURE_CODES: dict[type[Exception], str] = {
+    imaging.ImageRefused: "input_decode_failed",
+    BlobMissing: "input_decode_failed",
+    SolverDiverged: "solver_diverged",
+    OutOfMemory: "out_of_memory",
+    PriorLoadFailed: "prior_load_failed",
+    DeadlineExceeded: "deadline_exceeded",
+}
+"""What can end a job, and the code of its problem."""
 
 PREVIEW_SIDE = 512
 """Longest side of a preview in pixels."""
@@ -48,18 +58,10 @@ class Restorer:
             return await loop.run_in_executor(
                 self.pictures, self._write, claim, picture, observed, formulation, outcome
             )
-        except imaging.ImageRefused as error:
-            raise failure("input_decode_failed", error.detail) from error
-        except BlobMissing as error:
-            raise failure("input_decode_failed", "an input of this job is gone from the store") from error
-        except SolverDiverged as error:
-            raise failure("solver_diverged", str(error)) from error
-        except OutOfMemory as error:
-            raise failure("out_of_memory", str(error)) from error
-        except PriorLoadFailed as error:
-            raise failure("prior_load_failed", str(error)) from error
-        except DeadlineExceeded as error:
-            raise failure("deadline_exceeded", str(error)) from error
+        except EngineStopped as error:
+            raise WorkerBroken from error  # the job did nothing wrong: another worker shall have it
+        except tuple(FAILURE_CODES) as error:
+            raise JobFailed(problem(FAILURE_CODES[type(error)], str(error)).model_dump(mode="json")) from error
 
     async def _solve(self, claim: Claim, formulation: Formulation) -> Outcome:
         future = self.engine.submit(
@@ -178,11 +180,6 @@ class ProgressReport:
         key = artifact_key(self.claim.id, self.claim.attempt, f"preview-{step}.jpg")
         self.storage.put(key, imaging.preview_jpeg(rgb01, PREVIEW_SIDE))
         self.reporter.preview(self.claim.id, {"step": step, "key": key})
-
-
-def failure(code: str, detail: str) -> JobFailed:
-    """The end of a job with a problem of the catalogue."""
-    return JobFailed(problem(code, detail).model_dump(mode="json"))
 
 
 def choose_device(name: str) -> torch.device:

@@ -53,7 +53,7 @@ class Storage:
         try:
             return bytes(obstore.get(self._store, key).bytes())
         except (NotFoundError, FileNotFoundError) as error:
-            raise BlobMissing(key) from error
+            raise BlobMissing(f"{key} is gone from the store") from error
 
     def exists(self, key: str) -> bool:
         try:

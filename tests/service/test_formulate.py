@@ -1,0 +1,93 @@
+"""From the wire's words to mathematics."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from api_schemas.requests import OPTIONS
+from service.formulate import Formulation, formulate, to_image_range, to_solver_range
+from solvers.drive import drive
+from solvers.operators.downsample import Downsample
+from solvers.operators.identity import Identity
+from solvers.operators.mask import Mask
+
+CPU = torch.device("cpu")
+
+
+def formulation(task: str, rgb01: np.ndarray, observed: np.ndarray | None = None, **options: Any) -> Formulation:
+    request = OPTIONS[task](**({"seed": 1} | options)).model_dump(mode="json")
+    return formulate(request, rgb01, observed, CPU)
+
+
+@pytest.fixture
+def rgb01() -> np.ndarray:
+    return np.random.default_rng(0).random((24, 40, 3), dtype=np.float32)
+
+
+@pytest.mark.parametrize("noise", [{"sigma": 0.05}, {"sigma_255": 12.75}])
+def test_a_level_of_the_wire_is_twice_as_large_for_the_solver(rgb01: np.ndarray, noise: dict) -> None:
+    made = formulation("denoise", rgb01, noise=noise)
+    assert made.problem.sigma_y == pytest.approx(0.1)
+    assert made.sigma01 == pytest.approx(0.05)
+    assert not made.noise_was_estimated
+
+
+def test_the_level_is_estimated_on_request() -> None:
+    clean = np.full((128, 128, 3), 0.5, np.float32)
+    noisy = clean + np.random.default_rng(0).normal(0, 0.08, clean.shape).astype(np.float32)
+    made = formulation("denoise", noisy, noise="auto")
+    assert made.noise_was_estimated
+    assert made.sigma01 == pytest.approx(0.08, rel=0.15)
+
+
+def test_each_task_has_its_operator_and_shape(rgb01: np.ndarray) -> None:
+    observed = np.random.default_rng(1).random((24, 40)) < 0.5
+    assert isinstance(formulation("inpaint", rgb01, observed).problem.operator, Mask)
+    assert isinstance(formulation("denoise", rgb01).problem.operator, Identity)
+    for kernel in ("bicubic", "box"):
+        operator = formulation("super_resolution", rgb01, scale=3, kernel=kernel).problem.operator
+        assert isinstance(operator, Downsample)
+        assert operator.input_shape == (3, 72, 120)
+        assert operator.output_shape == (3, 24, 40)
+
+
+def test_nothing_in_the_hole_reaches_the_solver(rgb01: np.ndarray) -> None:
+    observed = np.ones((24, 40), bool)
+    observed[5:15, 10:20] = False
+    other = rgb01.copy()
+    other[~observed] = 1 - other[~observed]
+    one, two = (formulation("inpaint", picture, observed).problem.measurement for picture in (rgb01, other))
+    assert torch.equal(one, two)
+
+
+def test_what_the_client_gives_overrides_the_preset(rgb01: np.ndarray) -> None:
+    quick, thorough = (formulation("denoise", rgb01, preset=name).parameters for name in ("fast", "quality"))
+    assert thorough.steps > quick.steps
+    chosen = formulation("denoise", rgb01, preset="quality", params={"steps": 7, "sigma_max": 0.3}).parameters
+    assert (chosen.mode, chosen.steps, chosen.sigma_max) == ("fast", 7, 0.3)
+
+
+def test_the_mode_of_the_paper_keeps_its_own_defaults(rgb01: np.ndarray) -> None:
+    parameters = formulation("denoise", rgb01, params={"mode": "paper", "weighting": "sqrt"}).parameters
+    assert (parameters.mode, parameters.weighting, parameters.steps) == ("paper", "sqrt", None)
+
+
+def test_equal_formulations_give_equal_pictures(rgb01: np.ndarray) -> None:
+    made = formulation("denoise", rgb01, params={"steps": 3}, noise={"sigma": 0.1})
+    other_seed = formulation("denoise", rgb01, params={"steps": 3}, noise={"sigma": 0.1}, seed=2)
+
+    def denoise(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        return x * 0.9
+
+    pictures = [drive(each.start(), denoise).x for each in (made, made, other_seed)]
+    assert torch.equal(pictures[0], pictures[1])
+    assert not torch.equal(pictures[0], pictures[2])
+
+
+def test_ranges_round_trip(rgb01: np.ndarray) -> None:
+    x = to_solver_range(rgb01, CPU)
+    assert x.shape == (1, 3, 24, 40)
+    assert x.min() >= -1 and x.max() <= 1 and x.min() < -0.9 and x.max() > 0.9
+    np.testing.assert_allclose(to_image_range(x), rgb01, atol=1e-6)

@@ -1,0 +1,251 @@
+"""The body of a job, with a real engine, a real store and priors whose answers are known."""
+
+import asyncio
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from api_schemas.requests import OPTIONS
+from priors.analytic import GaussianPrior
+from priors.manifest import PriorError
+from service.engine.engine import Engine
+from service.queue.base import Claim, JobFailed, Json, WorkerBroken
+from service.restoration import Restorer
+from service.settings import Settings
+from service.storage import Storage, input_key
+
+LIMIT_S = 60
+
+
+class Notes:
+    """A `Reporter` that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, Json]] = []
+
+    def started(self, job_id: str, data: Json) -> None:
+        self.lines.append(("started", data))
+
+    def progress(self, job_id: str, data: Json) -> None:
+        self.lines.append(("progress", data))
+
+    def preview(self, job_id: str, data: Json) -> None:
+        self.lines.append(("preview", data))
+
+    def warning(self, job_id: str, data: Json) -> None:
+        self.lines.append(("warning", data))
+
+    def of(self, kind: str) -> list[Json]:
+        return [data for name, data in self.lines if name == kind]
+
+
+class Failing(GaussianPrior):
+    """Answers with `answer(x)`, which may raise."""
+
+    def __init__(self, answer: Callable[[Tensor], Tensor]):
+        super().__init__(0.25)
+        self.answer = answer
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return self.answer(x)
+
+
+def no_memory(_x: Tensor) -> Tensor:
+    raise torch.OutOfMemoryError("out of memory")
+
+
+def slow(x: Tensor) -> Tensor:
+    time.sleep(0.05)
+    return x
+
+
+def load_prior(name: str) -> GaussianPrior:
+    if name == "missing":
+        raise PriorError("its digest is wrong")
+    return {
+        "gaussian": GaussianPrior(0.25),
+        "nan": Failing(lambda x: x * torch.nan),
+        "huge": Failing(no_memory),
+        "slow": Failing(slow),
+    }[name]
+
+
+class Bench:
+    """A worker's parts without the queue."""
+
+    def __init__(self, folder: Path):
+        self.storage = Storage(folder.as_uri())
+        self.engine = Engine(load_prior, "cpu")
+        self.notes = Notes()
+        self.restorer = Restorer(Settings(data_dir=folder), self.storage, self.engine, self.notes)
+
+    def claim(self, task: str, image: bytes, mask: bytes | None = None, **options: Any) -> Claim:
+        deadline_at, attempt = options.pop("deadline_at", None), options.pop("attempt", 1)
+        request = OPTIONS[task](**({"prior": "gaussian", "seed": 1} | options)).model_dump(mode="json")
+        request["image"] = {"sha256": self.storage.put_input(image)}
+        request["mask"] = None if mask is None else {"sha256": self.storage.put_input(mask)}
+        return Claim("job-1", "local", task, request, attempt, deadline_at)
+
+    def run(self, claim: Claim) -> Json:
+        return asyncio.run(asyncio.wait_for(self.restorer.run(claim), LIMIT_S))
+
+    def failure(self, claim: Claim) -> Json:
+        with pytest.raises(JobFailed) as caught:
+            self.run(claim)
+        return caught.value.problem
+
+    def picture(self, result: Json) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(self.storage.get(result["artifacts"][0]["key"]))))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.engine.stop(drain=False)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+PIXELS = np.random.default_rng(0).integers(40, 215, (33, 47, 3), dtype=np.uint8)
+MASK = np.zeros((33, 47), np.uint8)
+MASK[10:20, 5:30] = 255
+
+
+def test_inpainting_keeps_what_is_known_and_fills_the_hole(bench: Bench) -> None:
+    result = bench.run(bench.claim("inpaint", png(PIXELS), png(MASK), noise={"sigma": 0.02}))
+    picture = bench.picture(result)
+    assert (picture[MASK == 0] == PIXELS[MASK == 0]).all()
+    # the prior knows each pixel on its own, as N(0, 0.25) on [-1, 1]: what is not measured is mid-grey
+    assert np.abs(picture[MASK == 255].astype(int) - 128).mean() < 10
+    metrics = result["metrics"]
+    assert metrics["known_pixels_equal"] is True
+    assert metrics["unknown_fraction"] == pytest.approx((MASK > 0).mean())
+    assert metrics["noise_sigma_estimated"] is None
+
+
+def test_known_pixels_are_denoised_on_request(bench: Bench) -> None:
+    claim = bench.claim("inpaint", png(PIXELS), png(MASK), noise={"sigma": 0.2}, known_pixels="denoise")
+    result = bench.run(claim)
+    assert result["metrics"]["known_pixels_equal"] is None
+    assert (bench.picture(result)[MASK == 0] != PIXELS[MASK == 0]).any()
+
+
+def test_denoising_gives_the_posterior_mean(bench: Bench) -> None:
+    sigma01 = 0.1
+    result = bench.run(bench.claim("denoise", png(PIXELS), noise={"sigma": sigma01}, preset="quality"))
+    y = PIXELS / 127.5 - 1
+    exact = y * 0.25 / (0.25 + (2 * sigma01) ** 2)
+    np.testing.assert_allclose(bench.picture(result) / 127.5 - 1, exact, atol=0.06)
+    assert result["metrics"]["data_residual"] > 0
+
+
+def test_super_resolution_gives_the_stated_size(bench: Bench) -> None:
+    result = bench.run(bench.claim("super_resolution", png(PIXELS), scale=3))
+    (artifact,) = result["artifacts"]
+    assert (artifact["width"], artifact["height"]) == (141, 99)
+    assert bench.picture(result).shape == (99, 141, 3)
+
+
+def test_the_receipt_says_how_the_picture_was_made(bench: Bench) -> None:
+    result = bench.run(bench.claim("denoise", png(PIXELS), params={"steps": 6}))
+    assert result["parameters"]["steps"] == 6
+    assert result["timings"]["denoiser_calls"] == 6
+    assert result["metrics"]["noise_sigma_estimated"] > 0.1
+    assert result["worker"] == {"device": "cpu"}
+    (artifact,) = result["artifacts"]
+    assert artifact["bytes"] == len(bench.storage.get(artifact["key"]))
+
+
+def test_equal_claims_give_equal_bytes(bench: Bench) -> None:
+    first, again, other = (
+        bench.run(bench.claim("inpaint", png(PIXELS), png(MASK), attempt=attempt, seed=seed, params={"steps": 5}))
+        for attempt, seed in ((1, 1), (2, 1), (3, 2))
+    )
+    assert first["artifacts"][0]["sha256"] == again["artifacts"][0]["sha256"]
+    assert first["artifacts"][0]["key"] != again["artifacts"][0]["key"]
+    assert other["artifacts"][0]["key"] != again["artifacts"][0]["key"]
+
+
+def test_progress_and_previews(bench: Bench) -> None:
+    bench.run(bench.claim("denoise", png(PIXELS), params={"steps": 6}, preview={"every": 2}))
+    bench.restorer.pictures.shutdown(wait=True)
+    progress = bench.notes.of("progress")
+    assert [line["step"] for line in progress] == [0, 1, 2, 3, 4, 5]
+    assert all(line["total_steps"] == 6 and line["sigma"] > 0 for line in progress)
+    assert sorted(line["step"] for line in bench.notes.of("preview")) == [2, 4]
+    for line in bench.notes.of("preview"):
+        assert Image.open(io.BytesIO(bench.storage.get(line["key"]))).size == (47, 33)
+
+
+def test_a_number_that_is_not_finite_ends_the_job(bench: Bench) -> None:
+    problem = bench.failure(bench.claim("denoise", png(PIXELS), prior="nan"))
+    assert problem["code"] == "solver_diverged"
+    assert "step 0" in problem["detail"]
+
+
+def test_a_prior_that_cannot_be_loaded_ends_the_job(bench: Bench) -> None:
+    assert bench.failure(bench.claim("denoise", png(PIXELS), prior="missing"))["code"] == "prior_load_failed"
+
+
+def test_a_job_that_does_not_fit_ends_alone(bench: Bench) -> None:
+    assert bench.failure(bench.claim("denoise", png(PIXELS), prior="huge"))["code"] == "out_of_memory"
+    bench.run(bench.claim("denoise", png(PIXELS), params={"steps": 2}))
+
+
+def test_a_deadline_ends_the_job_between_two_steps(bench: Bench) -> None:
+    claim = bench.claim("denoise", png(PIXELS), prior="slow", params={"steps": 1000}, deadline_at=time.time() + 0.5)
+    assert bench.failure(claim)["code"] == "deadline_exceeded"
+
+
+def test_inputs_that_are_gone_or_damaged_end_the_job(bench: Bench) -> None:
+    claim = bench.claim("denoise", png(PIXELS))
+    key = input_key(claim.request["image"]["sha256"])
+    bench.storage.put(key, b"no picture")
+    assert bench.failure(claim)["code"] == "input_decode_failed"
+    bench.storage.delete(key)
+    assert bench.failure(claim)["code"] == "input_decode_failed"
+
+
+def test_cancelling_stops_the_solver(bench: Bench) -> None:
+    claim = bench.claim("denoise", png(PIXELS), prior="slow", params={"steps": 1000})
+
+    async def cancelled_while_running() -> None:
+        task = asyncio.create_task(bench.restorer.run(claim))
+        while not bench.notes.of("progress"):
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(cancelled_while_running(), LIMIT_S))
+    deadline = time.monotonic() + LIMIT_S
+    while bench.engine.room() < 64 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert bench.engine.room() == 64
+
+
+def test_a_stopped_engine_gives_the_job_back(bench: Bench) -> None:
+    claim = bench.claim("denoise", png(PIXELS), prior="slow", params={"steps": 1000})
+
+    async def stopped_while_running() -> None:
+        task = asyncio.create_task(bench.restorer.run(claim))
+        while not bench.notes.of("progress"):
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(bench.engine.stop, False)
+        with pytest.raises(WorkerBroken):
+            await task
+
+    asyncio.run(asyncio.wait_for(stopped_while_running(), LIMIT_S))
