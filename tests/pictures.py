@@ -156,13 +156,13 @@ def matrix_profile(
     return icc_profile(tags | (extra or {}), space)
 
 
-def icc_profile(tags: dict[bytes, bytes], space: bytes) -> bytes:
+def icc_profile(tags: dict[bytes, bytes], space: bytes, kind: bytes = b"mntr", pcs: bytes = b"XYZ ") -> bytes:
     position = 128 + 4 + 12 * len(tags)
     table, bodies = struct.pack(">I", len(tags)), b""
     for name, body in tags.items():
         table += struct.pack(">4sII", name, position + len(bodies), len(body))
         bodies += body.ljust(-(-len(body) // 4) * 4, b"\0")
-    header = struct.pack(">I4sI4s4s4s", position + len(bodies), b"lcms", 0x02400000, b"mntr", space, b"XYZ ")
+    header = struct.pack(">I4sI4s4s4s", position + len(bodies), b"lcms", 0x02400000, kind, space, pcs)
     header += struct.pack(">6H", 2024, 1, 1, 0, 0, 0) + b"acsp"
     header = header.ljust(68, b"\0") + struct.pack(">3i", 63190, 65536, 54061)  # D50
     return header.ljust(128, b"\0") + table + bodies
@@ -196,6 +196,28 @@ def srgb() -> bytes:
 def grey_profile(gamma: float) -> bytes:
     tags = {b"wtpt": _xyz(np.array([0.9642, 1.0, 0.8249])), b"kTRC": gamma_curve(gamma)}
     return icc_profile(tags | {b"desc": b"desc".ljust(92, b"\0")}, b"GRAY")
+
+
+def cmyk_profile() -> bytes:
+    """A crude printer: tables with two entries an axis between ink and Lab, as `mft2` (ICC.1:2022, 10.10)."""
+    to_lab = []
+    for c, m, y, k in np.ndindex(2, 2, 2, 2):
+        light = (1 - k) * (1 - 0.3 * c - 0.59 * m - 0.11 * y)
+        to_lab += [light * 0xFF00, 0x8000 + (m - c) * 0x3000 * (1 - k), 0x8000 + (y - (c + m) / 2) * 0x3000 * (1 - k)]
+    to_ink = []
+    for lightness, _a, _b in np.ndindex(2, 2, 2):
+        to_ink += [0.0, 0.0, 0.0, (1 - lightness) * 65535.0]  # black ink alone
+    tags = {b"wtpt": _xyz(np.array([0.9642, 1.0, 0.8249])), b"desc": b"desc".ljust(92, b"\0")}
+    tables = {b"A2B": _table(4, 3, to_lab), b"B2A": _table(3, 4, to_ink)}
+    tags |= {name + intent: body for name, body in tables.items() for intent in (b"0", b"1")}
+    return icc_profile(tags, b"CMYK", b"prtr", b"Lab ")
+
+
+def _table(inputs: int, outputs: int, nodes: list[float]) -> bytes:
+    head = b"mft2\0\0\0\0" + struct.pack(">BBBB9i", inputs, outputs, 2, 0, *np.eye(3, dtype=int).ravel() * 65536)
+    straight = struct.pack(">HH", 0, 65535)
+    body = np.rint(nodes).astype(">u2").tobytes()
+    return head + struct.pack(">HH", 2, 2) + straight * inputs + body + straight * outputs
 
 
 def _xyz(values: np.ndarray) -> bytes:
