@@ -25,7 +25,8 @@ def connection_options(base_url: str, api_key: str | None, timeout_s: float) -> 
         "limits": httpx.Limits(
             max_connections=None, max_keepalive_connections=20
         ),  # each job that is followed takes one
-        "trust_env": not is_loopback(url.host),  # a proxy of the environment cannot reach this machine's own service
+        # A proxy of the environment cannot reach this machine's own service.
+        "trust_env": not is_loopback(url.host),
     }
 
 

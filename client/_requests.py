@@ -141,6 +141,10 @@ def batch_status(batch_id: str) -> Request[Batch]:
     return Request("GET", f"/v1/batches/{quote(batch_id, safe='')}", Batch)
 
 
+def cancel_batch(batch_id: str) -> Request[Batch]:
+    return Request("POST", f"/v1/batches/{quote(batch_id, safe='')}/cancel", Batch)
+
+
 def priors() -> Request[PriorList]:
     return Request("GET", "/v1/priors", PriorList)
 

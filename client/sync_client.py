@@ -107,7 +107,10 @@ class Rediffuse:
         idempotency_key: str | None = None,
         **options: Any,
     ) -> Batch:
-        """One job an image, all with the same options, in one request. Items that are refused hold a problem."""
+        """One job an image, all with the same options.
+
+        Items that are refused hold a problem; a file that is no picture at all is refused, and raised, before that.
+        """
         files = [self.upload(image) for image in images]
         mask_files = None if masks is None else [self.upload(mask) for mask in masks]
         names = [name_of(image) for image in images]
@@ -116,6 +119,10 @@ class Rediffuse:
     def batch_status(self, batch: Batch | str) -> Batch:
         """How many of a batch's jobs stand where."""
         return self._send(_requests.batch_status(_requests.identifier(batch)))
+
+    def cancel_batch(self, batch: Batch | str) -> Batch:
+        """Ask for the end of every job of a batch."""
+        return self._send(_requests.cancel_batch(_requests.identifier(batch)))
 
     def job(self, job: Job | str, wait_s: float | None = None) -> Job:
         """The job as it stands; with `wait_s` (at most 60), as soon as it has ended or when that time is over."""

@@ -1,8 +1,6 @@
 """A small service that answers as the real one does, on a real socket, and breaks where a test asks for it.
 
-What is tested with it is the client's side of the wire. Its "restoration" puts a word before the bytes of the image.
-Run as a program, it serves until it is killed: `python fake_service.py PORT_FILE`.
-"""
+What is tested with it is the client's side of the wire. Its "restoration" puts a word before the bytes of the image."""
 
 import hashlib
 import json
@@ -47,7 +45,8 @@ class FakeService:
 
     api_key: str | None = None
     gate: threading.Event = field(default_factory=threading.Event)
-    """Jobs end once it is set."""
+    """Jobs whose image starts with `hold` end once it is set."""
+    hold: bytes = b""
     faults: deque[str] = field(default_factory=deque)
     """What happens to the next POSTs: `drop`, `drop_after`, `busy`, `full`, `limited`, `in_progress`, `html`."""
     stream_cuts: int = 0
@@ -94,7 +93,7 @@ class FakeService:
 
     def state(self, job: FakeJob) -> dict[str, Any]:
         """The job object."""
-        ended = self.gate.is_set() or job.canceled
+        ended = self.has_ended(job)
         status = job.outcome if ended else "running"
         base = f"/v1/jobs/{job.id}"
         content = self.result(job)
@@ -106,7 +105,7 @@ class FakeService:
             "prior_digest": PRIOR["digest"],
             "solver": "red_diff",
             "seed": 7,
-            **job.options,
+            **decoded(job.options),
         }
         return {
             "id": job.id, "object": "job", "task": job.task, "status": status, "cancel_requested": job.canceled,
@@ -116,6 +115,9 @@ class FakeService:
             "result": {"artifacts": [artifact], "metrics": {"data_residual": 0.01}} if status == "succeeded" else None,
             "links": {"self": base, "events": f"{base}/events", "result": f"{base}/result", "cancel": f"{base}/cancel"},
         }  # fmt: skip
+
+    def has_ended(self, job: FakeJob) -> bool:
+        return self.gate.is_set() or job.canceled or not job.image.startswith(self.hold)
 
     def result(self, job: FakeJob) -> bytes:
         return b"restored " + job.image
@@ -250,7 +252,8 @@ class Handler(BaseHTTPRequestHandler):
             )
             self.answer(202, service.state(again))
         else:
-            service.gate.wait(float(query.get("wait", ["0"])[0]))
+            if not service.has_ended(job):
+                service.gate.wait(float(query.get("wait", ["0"])[0]))
             self.answer(200, service.state(job))
 
     def stream(self, job: FakeJob) -> None:
@@ -274,8 +277,8 @@ class Handler(BaseHTTPRequestHandler):
                 service.stream_cuts -= 1
                 self.chunk(f"id: {number + 1}\nevent: job.pro".encode())
                 return self.drop()
-        while not (service.gate.wait(0.02) or job.canceled):
-            pass
+        while not service.has_ended(job):
+            service.gate.wait(0.02)
         state = service.state(job)
         self.chunk(f"id: {len(log) + 1}\nevent: job.{state['status']}\ndata: {json.dumps(state)}\n\n".encode())
         self.chunk(b"")
@@ -305,6 +308,11 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(
             200, {"id": "batch-1", "task": "denoise", "created_at": NOW, "counts": {"succeeded": 2}, "items": []}
         )
+
+    def post_cancel(self, *_: object) -> None:
+        for job in self.service.jobs.values():
+            job.canceled = True
+        self.get_batch_1()
 
     def get_jobs(self, _: bytes, query: dict[str, list[str]]) -> None:
         start, limit = int(query.get("cursor", ["0"])[0]), int(query.get("limit", ["2"])[0])
@@ -370,6 +378,11 @@ class Nowhere:
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+def decoded(options: dict[str, Any]) -> dict[str, Any]:
+    """The values that form fields stand for."""
+    return {name: int(value) if str(value).isdecimal() else value for name, value in options.items()}
 
 
 def parse_form(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, bytes]]:

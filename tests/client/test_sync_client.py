@@ -206,6 +206,8 @@ def test_a_batch_names_its_items(rediffuse: Rediffuse, tmp_path: Path):
     assert rediffuse.result_bytes(batch.items[0].job_id) == b"restored photo"
     assert batch.items[1].problem.code == "unsupported_image"
     assert rediffuse.batch_status(batch).counts == {"succeeded": 2}
+    rediffuse.cancel_batch(batch)
+    assert rediffuse.job(batch.items[0].job_id).status == "canceled"
 
 
 def test_the_catalogue(rediffuse: Rediffuse):

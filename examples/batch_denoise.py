@@ -1,0 +1,35 @@
+"""Denoise a folder: python examples/batch_denoise.py noisy/ clean/
+
+All jobs are on the service at once, so that they share the denoiser. `rediffuse batch denoise` also resumes after an
+interruption and writes a manifest.
+"""
+
+import argparse
+from pathlib import Path
+
+from client import Rediffuse, RediffuseError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source", type=Path, help="folder of pictures")
+    parser.add_argument("target", type=Path, help="folder for the results")
+    parser.add_argument("--url", default="http://127.0.0.1:8000")
+    arguments = parser.parse_args()
+
+    jobs = {}
+    with Rediffuse(arguments.url) as service:
+        for picture in sorted(arguments.source.glob("*.[jp][pn]g")):
+            try:
+                jobs[picture] = service.denoise(picture, noise="auto")
+            except RediffuseError as error:
+                print(f"{picture.name} was refused: {error}")
+        for picture, job in jobs.items():
+            try:
+                print(service.save(job, arguments.target / f"{picture.stem}.png"))
+            except RediffuseError as error:
+                print(f"{picture.name}: {error}")
+
+
+if __name__ == "__main__":
+    main()
