@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -101,7 +102,7 @@ class DbosWorker:
     def stop(self, drain_s: float) -> None:
         """Take no more jobs; give the running ones `drain_s` to end, and the rest back to the queue."""
         self.gate.close()
-        DBOS.destroy(workflow_completion_timeout_sec=int(drain_s))
+        DBOS.destroy(workflow_completion_timeout_sec=0 if self.gate.is_empty else math.ceil(drain_s))
         self.reporter.stop()
         self.starts.release()
         self.queue.requeue([self.executor_id])

@@ -24,6 +24,11 @@ class Gate:
         """Let nobody in any more: who waits is cancelled as soon as the gate moves."""
         self._closed = True
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no job is running."""
+        return self._inside == 0
+
     @asynccontextmanager
     async def passage(self, suspect: bool) -> AsyncIterator[None]:
         """Inside the block the job runs. Raises `asyncio.CancelledError` once the gate is closed."""

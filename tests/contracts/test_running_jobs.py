@@ -124,8 +124,8 @@ def test_a_frozen_worker_is_declared_dead_and_stops_when_it_wakes(queue: DbosQue
 
 
 def test_a_drain_finishes_what_is_short_and_gives_back_what_is_long(queue: DbosQueue, sleepers: Sleepers) -> None:
-    supervisor = sleepers.supervisor(drain_s=3)
-    short, long = sleepers.job("sleep", s=1.5), sleepers.job("sleep", s=6)
+    supervisor = sleepers.supervisor(drain_s=2)
+    short, long = sleepers.job("sleep", s=0.5), sleepers.job("sleep", s=4)
     queue.submit([short, long])
     wait_for(lambda: len(sleepers.notes("start")) == 2, "two starts")
     supervisor.send_signal(signal.SIGTERM)
