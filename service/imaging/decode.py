@@ -9,7 +9,16 @@ from PIL import ImageCms, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from service.imaging import exif as exif_block
-from service.imaging.colour import Conversion, Grey, LittleCms, SameColours, UncalibratedInk, by_blocks, unit_samples
+from service.imaging.colour import (
+    BLOCK_ROWS,
+    Conversion,
+    Grey,
+    LittleCms,
+    SameColours,
+    UncalibratedInk,
+    by_blocks,
+    unit_samples,
+)
 from service.imaging.icc import floating_conversion
 from service.imaging.limits import ImageLimits
 from service.imaging.opening import open_image, refusing_damage
@@ -19,6 +28,8 @@ from service.imaging.samples import Samples, read_samples
 COLOUR_SPACES: dict[ColourModel, bytes] = {"grey": b"GRAY", "rgb": b"RGB ", "cmyk": b"CMYK"}
 """Our models as ICC headers name them."""
 PILLOW_MODES: dict[ColourModel, str] = {"grey": "L", "rgb": "RGB", "cmyk": "CMYK"}
+VISIBLE = 1 / 255
+"""How far outside [0, 1] a value has to lie before its clipping is worth a warning."""
 UNUSABLE = (OSError, ValueError, struct.error, np.linalg.LinAlgError, ImageCms.PyCMSError)
 """What a damaged profile raises, ours and LittleCMS's."""
 
@@ -52,7 +63,8 @@ def decode(data: bytes, limits: ImageLimits) -> Picture:
     icc, conversion = _colours(image.info.get("icc_profile"), model, warnings)
     height, width = native.shape[:2]
     colours = native[..., :-1] if samples.has_alpha else native
-    rgb = by_blocks(colours, 3, lambda rows: np.clip(conversion.to_srgb(unit_samples(rows)), 0, 1))
+    rgb = by_blocks(colours, 3, lambda rows: conversion.to_srgb(unit_samples(rows)))
+    _clip_to_srgb(rgb, warnings)
     return Picture(
         rgb=rgb,
         alpha=unit_samples(native[..., -1]) if samples.has_alpha else None,
@@ -110,6 +122,23 @@ def _colours(profile: bytes | None, model: ColourModel, warnings: list[Warning])
             pass
     warnings.append(("icc_unusable", "The colour profile is damaged or not for these colours; sRGB is assumed."))
     return None, plain[model]
+
+
+def _clip_to_srgb(rgb: np.ndarray, warnings: list[Warning]) -> None:
+    """Clips in place to what sRGB can show, and says so where it can be seen."""
+    outside = 0
+    for top in range(0, rgb.shape[0], BLOCK_ROWS):
+        rows = rgb[top : top + BLOCK_ROWS]
+        outside += int(((rows < -VISIBLE) | (rows > 1 + VISIBLE)).any(axis=2).sum())
+        np.clip(rows, 0, 1, out=rows)
+    share = 100 * outside / (rgb.shape[0] * rgb.shape[1])
+    if share > 0.1:
+        warnings.append(
+            (
+                "colours_clipped",
+                f"{share:.1f} % of the pixels have colours outside sRGB, in which the restoration works.",
+            )
+        )
 
 
 def _format_of(image: ImageFile.ImageFile) -> str:

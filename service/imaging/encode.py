@@ -51,46 +51,48 @@ def encode(
     keep_alpha: bool = True,
     keep: np.ndarray | None = None,
     scale: int = 1,
+    same_scene: bool = False,
 ) -> Encoded:
     """Writes `rgb01` (scale * H, scale * W, 3), sRGB in [0, 1], as the same kind of file as `source`.
 
     Size, depth, alpha, ICC profile, EXIF and resolution are those of the source; the colours go back into its profile,
     grey stays grey, and CMYK stays CMYK in TIFF and JPEG (elsewhere it becomes RGB). Palettes and 1-bit pictures come
     back with 8 bits a channel. `keep` (H, W) bool are the known pixels: after all conversion they are overwritten with
-    the samples of the source. Whatever cannot be kept is said in `warnings`: `lossy_format`, `mode_changed`,
-    `bit_depth_changed`, `profile_converted`, `alpha_dropped`, `format_changed`, `metadata_dropped`.
-    Raises ValueError for arrays whose shape does not fit the source, and for `keep` with `scale` > 1.
+    the samples of the source. `same_scene` says that every pixel shows what the source shows there, as after denoising
+    but not inside a hole: then what sRGB could not hold of a wide gamut is put back.
+    `warnings` say what cannot be kept: `lossy_format`, `mode_changed`, `bit_depth_changed`, `profile_converted`,
+    `alpha_dropped`, `format_changed`, `metadata_dropped`.
+    Raises ValueError for arrays whose shape does not fit, and for `keep` or `same_scene` with `scale` > 1.
     """
+    _check(rgb01, source, keep, scale, same_scene)
     height, width = rgb01.shape[:2]
+    warnings: list[Warning] = []
+    target = _format(source, max(width, height), format, warnings)
+    model, conversion, native = _colours(source, target, keep_metadata, warnings)
+    dtype = _depth(source, target, bit_depth, warnings)
+    alpha = _carries_alpha(source, target, keep_alpha, warnings)
+    plan = _Plan(target, dtype, model, conversion, native, alpha, _lossless(target, quality, warnings))
+    metadata = _metadata(source, plan, width, height, warnings) if keep_metadata else Metadata()
+    samples = _samples(rgb01, source, plan, keep, scale, same_scene)
+    equal = None if keep is None else _equal(source, plan)
+    data = WRITERS[target](samples, model, metadata, quality)
+    return Encoded(data, MEDIA_TYPES[target], width, height, 8 * dtype.itemsize, equal, warnings)
+
+
+def _check(rgb01: np.ndarray, source: Picture, keep: np.ndarray | None, scale: int, same_scene: bool) -> None:
     if rgb01.shape != (source.height * scale, source.width * scale, 3):
         raise ValueError(f"{rgb01.shape} is not {scale} x {(source.height, source.width)} with 3 channels")
     if keep is not None and (scale != 1 or keep.shape != (source.height, source.width)):
         raise ValueError("keep needs scale 1 and the size of the source")
-    warnings: list[Warning] = []
-    target = _format(source, max(width, height), format, warnings)
-    lossless = target in ("PNG", "TIFF") or (target == "WEBP" and quality == 100)
-    if not lossless:
-        warnings.append(("lossy_format", f"{target} changes pixels a little when it compresses, known pixels too."))
-    model, conversion, native = _colours(source, target, keep_metadata, warnings)
-    plan = _Plan(
-        format=target,
-        dtype=_depth(source, target, bit_depth, warnings),
-        model=model,
-        conversion=conversion,
-        native=native,
-        alpha=_carries_alpha(source, target, keep_alpha, warnings),
-        lossless=lossless,
-    )
-    metadata = _metadata(source, plan, width, height, warnings) if keep_metadata else Metadata()
-    return Encoded(
-        data=WRITERS[target](_samples(rgb01, source, plan, keep, scale), model, metadata, quality),
-        media_type=MEDIA_TYPES[target],
-        width=width,
-        height=height,
-        bit_depth=8 * plan.dtype.itemsize,
-        known_pixels_equal=None if keep is None else _equal(source, plan),
-        warnings=warnings,
-    )
+    if same_scene and scale != 1:
+        raise ValueError("same_scene needs scale 1")
+
+
+def _lossless(target: str, quality: int, warnings: list[Warning]) -> bool:
+    if target in ("PNG", "TIFF") or (target == "WEBP" and quality == 100):
+        return True
+    warnings.append(("lossy_format", f"{target} changes pixels a little when it compresses, known pixels too."))
+    return False
 
 
 def _format(source: Picture, longest: int, format: Format, warnings: list[Warning]) -> str:
@@ -144,18 +146,29 @@ def _equal(source: Picture, plan: _Plan) -> bool:
     return plan.lossless and plan.native and plan.dtype.itemsize >= source.native.dtype.itemsize
 
 
-def _samples(rgb01: np.ndarray, source: Picture, plan: _Plan, keep: np.ndarray | None, scale: int) -> np.ndarray:
+def _samples(
+    rgb01: np.ndarray, source: Picture, plan: _Plan, keep: np.ndarray | None, scale: int, same_scene: bool
+) -> np.ndarray:
     """(H, W, C) integers: the new picture in the colours of the file, the known pixels and the alpha of the source."""
     channels = CHANNELS[plan.model]
     samples = np.empty((*rgb01.shape[:2], channels + plan.alpha), dtype=plan.dtype)
     for top in range(0, rgb01.shape[0], BLOCK_ROWS):
         rows = slice(top, top + BLOCK_ROWS)
-        samples[rows, :, :channels] = whole_samples(plan.conversion.from_srgb(rgb01[rows]), plan.dtype)
+        new = rgb01[rows]
+        if same_scene and plan.native and source.needs_profile:
+            new = new + _beyond_srgb(source, rows)
+        samples[rows, :, :channels] = whole_samples(plan.conversion.from_srgb(new), plan.dtype)
         if keep is not None:
             samples[rows, :, :channels][keep[rows]] = _known(source, plan, rows)[keep[rows]]
     if plan.alpha:
         samples[..., -1] = _alpha(source, plan, scale)
     return samples
+
+
+def _beyond_srgb(source: Picture, rows: slice) -> np.ndarray:
+    """(H, W, 3), what the clip to sRGB took from these rows of the source."""
+    whole = source.conversion.to_srgb(unit_samples(source.colours[rows]))
+    return whole - np.clip(whole, 0, 1)
 
 
 def _known(source: Picture, plan: _Plan, rows: slice) -> np.ndarray:

@@ -181,3 +181,19 @@ def test_damaged_profiles_give_numbers_or_a_warning(damage: list[tuple[int, int]
     assert (picture.metadata.icc is None) == ("icc_unusable" in dict(picture.warnings))
     back = encode(picture.rgb, picture, keep=np.ones((16, 16), bool))
     np.testing.assert_array_equal(decode(back.data, ImageLimits(10**6, 10**6, 1)).native, picture.native)
+
+
+def test_colours_outside_srgb_are_named_and_put_back_where_the_scene_is_the_same(limits: ImageLimits) -> None:
+    samples = noise(3)
+    picture = decode(picture_file(samples, "RGB", "PNG", icc_profile=display_p3()), limits)
+    assert "colours_clipped" in dict(picture.warnings)
+    assert 0 <= picture.rgb.min() <= picture.rgb.max() <= 1
+    back = decode(encode(picture.rgb, picture, same_scene=True).data, limits)
+    np.testing.assert_array_equal(back.native, samples)
+    duller = decode(encode(picture.rgb, picture).data, limits)
+    assert abs(duller.rgb - picture.rgb).mean() < 1 / 255
+    assert abs(duller.native.astype(int) - samples).max() > 10
+    calm = decode(picture_file(smooth(3), "RGB", "PNG", icc_profile=display_p3()), limits)
+    assert calm.warnings == ()
+    with pytest.raises(ValueError, match="same_scene"):
+        encode(np.repeat(np.repeat(picture.rgb, 2, 0), 2, 1), picture, scale=2, same_scene=True)
