@@ -47,7 +47,7 @@ def create_app(settings: Settings, queue: JobQueue | None = None, storage: Stora
     problems.install(app)
     guarded = {
         "dependencies": [Depends(authenticate)],
-        "responses": problems.responses("missing_credentials", "invalid_credentials", "internal"),
+        "responses": problems.responses("missing_credentials", "invalid_credentials", "validation_failed", "internal"),
     }
     for module in (tasks, jobs, outputs, files, batches, catalogue):
         app.include_router(module.router, **guarded)

@@ -5,7 +5,7 @@ Exception
 ├── imaging.ImageRefused        a picture or a mask; carries a code of the same table
 ├── RequestValidationError      a query, path or header parameter, found by FastAPI
 ├── HTTPException               an unknown path or method, found by Starlette
-    ├── ClientDisconnect            the client hung up while it was sending
+├── ClientDisconnect            the client hung up while it was sending
 └── anything else               a bug: `internal` with a trace id; the traceback goes to the log only
 """
 

@@ -1,0 +1,48 @@
+"""Priors, solvers, operators, the queue and the limits."""
+
+import jsonschema
+
+from api_schemas.catalogue import InfoOut, PriorOut
+from service import __version__
+from tests.service.api import Api, assert_problem
+
+
+def test_priors_are_those_on_disk(idle: Api) -> None:
+    broken = idle.context.settings.models_dir / "broken"
+    broken.mkdir()
+    (broken / "prior.json").write_text("{")
+    priors = idle.http.get("/v1/priors").json()["data"]
+    assert [prior["id"] for prior in priors] == ["tiny"]  # a damaged one hides no other
+    prior = PriorOut.model_validate(idle.http.get("/v1/priors/tiny").json())
+    assert (prior.is_default, prior.size_multiple, prior.digest) == (True, 8, "ab" * 32)
+    assert_problem(idle.http.get("/v1/priors/broken"), "prior_not_found")
+    assert_problem(idle.http.get("/v1/priors/%2e%2e"), "prior_not_found")
+
+
+def test_solvers_tell_their_parameters(idle: Api) -> None:
+    solver = idle.http.get("/v1/solvers").json()["data"][0]
+    assert idle.http.get(f"/v1/solvers/{solver['name']}").json() == solver
+    for params in solver["presets"].values():
+        jsonschema.validate(params, solver["params_schema"])
+    assert_problem(idle.http.get("/v1/solvers/magic"), "solver_not_found")
+
+
+def test_operators_tell_their_fields(idle: Api) -> None:
+    operators = {each["name"]: each for each in idle.http.get("/v1/operators").json()["data"]}
+    assert set(operators) == {"mask", "downsample", "identity"}
+    assert operators["downsample"]["params_schema"]["properties"]["scale"]["enum"] == [2, 3, 4, 8]
+    assert "\n" not in operators["mask"]["description"]
+
+
+def test_the_queue_is_counted(idle: Api) -> None:
+    assert idle.http.get("/v1/queue").json()["queued"] == {"low": 0, "normal": 0, "high": 0}
+    idle.submit()
+    queue = idle.http.get("/v1/queue").json()
+    assert (queue["queued"]["normal"], queue["running"], queue["workers"]) == (1, 0, 0)
+    assert queue["oldest_age_s"] >= 0
+
+
+def test_the_service_tells_its_limits(api: Api) -> None:
+    info = InfoOut.model_validate(api.http.get("/v1/info").json())
+    assert (info.version, info.default_prior, info.workers) == (__version__, "tiny", 1)
+    assert info.limits.max_pixels == api.context.settings.max_pixels
