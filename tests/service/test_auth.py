@@ -1,0 +1,87 @@
+"""API keys, and the refusal to be open to the world without any."""
+
+import pytest
+
+from service.app import create_app
+from service.auth import InsecureSettings, KeyRing, check_exposure
+from service.settings import Settings
+from tests.service.api import Api, MakeApi, assert_problem, png, settings_in
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_an_open_address_needs_keys(host: str) -> None:
+    with pytest.raises(InsecureSettings):
+        check_exposure(Settings(host=host))
+    check_exposure(Settings(host=host, api_keys=["ann:secret"]))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_the_own_machine_needs_none(host: str) -> None:
+    check_exposure(Settings(host=host))
+
+
+def test_the_application_refuses_to_be_made(tmp_path) -> None:
+    with pytest.raises(InsecureSettings):
+        create_app(settings_in(tmp_path, host="0.0.0.0"))
+
+
+@pytest.mark.parametrize("keys", [["secret"], [":secret"], ["ann:"], ["ann:a", "ann:b"]])
+def test_a_key_has_a_name_and_a_secret(keys: list[str]) -> None:
+    with pytest.raises(InsecureSettings) as caught:
+        KeyRing(keys)
+    assert "secret" not in str(caught.value)
+
+
+def test_secrets_are_not_kept() -> None:
+    assert b"tiptop" not in repr(vars(KeyRing(["ann:tiptop"]))).encode()
+
+
+def test_requests_without_the_key_are_refused(make_api: MakeApi) -> None:
+    http = make_api(api_keys=["ann:one", "bob:two:three"]).http
+    response = http.get("/v1/jobs")
+    assert_problem(response, "missing_credentials")
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert_problem(http.get("/v1/jobs", headers={"Authorization": "Basic one"}), "missing_credentials")
+    for wrong in ("two", "ann:one", "ONE", "é"):
+        header = {"Authorization": f"Bearer {wrong}".encode()}
+        assert_problem(http.get("/v1/jobs", headers=header), "invalid_credentials")
+    for right in ("one", "two:three"):
+        assert http.get("/v1/jobs", headers={"Authorization": f"Bearer {right}"}).status_code == 200
+
+
+def test_what_belongs_to_another_is_not_there(make_api: MakeApi) -> None:
+    api = make_api(api_keys=["ann:one", "bob:two"])
+    ann, bob = ({"Authorization": f"Bearer {secret}"} for secret in ("one", "two"))
+    file_id = api.http.post("/v1/files", files={"file": ("a", png())}, headers=ann).json()["id"]
+    item = {"image": {"file_id": file_id}}
+    job_id = api.http.post("/v1/denoise", json=item, headers=ann | {"Idempotency-Key": "k"}).json()["id"]
+    batch_id = api.http.post("/v1/batches", json={"task": "denoise", "items": [item]}, headers=ann).json()["id"]
+    for path in ("", "/events", "/result", "/artifacts/input"):
+        assert_problem(api.http.get(f"/v1/jobs/{job_id}{path}", headers=bob), "job_not_found")
+    for action in ("cancel", "retry"):
+        assert_problem(api.http.post(f"/v1/jobs/{job_id}/{action}", headers=bob), "job_not_found")
+    assert_problem(api.http.delete(f"/v1/jobs/{job_id}", headers=bob), "job_not_found")
+    assert_problem(api.http.get(f"/v1/files/{file_id}", headers=bob), "file_not_found")
+    assert_problem(api.http.get(f"/v1/batches/{batch_id}", headers=bob), "batch_not_found")
+    assert_problem(api.http.post("/v1/denoise", json=item, headers=bob), "file_not_found")
+    assert api.http.get("/v1/jobs", headers=bob).json()["data"] == []
+    own = api.http.post("/v1/files", files={"file": ("a", png())}, headers=bob)
+    assert (own.status_code, own.json()["id"] == file_id) == (201, False)
+    mine = api.http.post(
+        "/v1/denoise", json={"image": {"file_id": own.json()["id"]}}, headers=bob | {"Idempotency-Key": "k"}
+    )
+    assert (mine.status_code, mine.json()["id"] == job_id) == (202, False)
+
+
+def test_a_deleted_file_of_one_stays_for_the_other(make_api: MakeApi) -> None:
+    api = make_api(api_keys=["ann:one", "bob:two"])
+    ann, bob = ({"Authorization": f"Bearer {secret}"} for secret in ("one", "two"))
+    ids = [api.http.post("/v1/files", files={"file": ("a", png())}, headers=who).json()["id"] for who in (ann, bob)]
+    api.http.delete(f"/v1/files/{ids[0]}", headers=ann)
+    assert api.http.get(f"/v1/files/{ids[1]}/content", headers=bob).content == png()
+
+
+def test_owner_without_keys(idle: Api) -> None:
+    record = idle.context.queue.get(idle.submit()["id"])
+    assert record is not None
+    assert record.owner == "local"
