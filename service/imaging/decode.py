@@ -3,10 +3,10 @@
 import hashlib
 import struct
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
-from PIL import ImageCms, ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from PIL import Image, ImageCms, ImageFile
 
 from service.imaging import exif as exif_block
 from service.imaging.colour import (
@@ -39,7 +39,7 @@ def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
 
     Raises ImageRefused: `file_too_large`, `unsupported_image`, `image_too_small`, `image_too_many_pixels`.
     """
-    image, samples = read_upright(data, limits)
+    image, samples, _ = read_upright(data, limits)
     height, width = samples.values.shape[:2]
     return ImageInfo(
         width=width,
@@ -56,12 +56,12 @@ def inspect(data: bytes, limits: ImageLimits) -> ImageInfo:
 
 def decode(data: bytes, limits: ImageLimits) -> Picture:
     """The picture of the file. Raises as `inspect` does; damaged EXIF or ICC is left out with a warning instead."""
-    image, samples = read_upright(data, limits)
+    upright = read_upright(data, limits)
+    image, samples, _ = upright
     native = np.ascontiguousarray(samples.values)
     warnings: list[Warning] = []
     model = _model_of(native.shape[2] - samples.has_alpha)
     icc, conversion = _colours(image.info.get("icc_profile"), model, warnings)
-    height, width = native.shape[:2]
     colours = native[..., :-1] if samples.has_alpha else native
     rgb = by_blocks(colours, 3, lambda rows: conversion.to_srgb(unit_samples(rows)))
     _clip_to_srgb(rgb, warnings)
@@ -74,35 +74,42 @@ def decode(data: bytes, limits: ImageLimits) -> Picture:
         mode=samples.mode,
         format=_format_of(image),
         conversion=conversion,
-        metadata=Metadata(icc, _exif(image, width, height, warnings), _dpi(image)),
+        metadata=Metadata(icc, _exif(upright, warnings), _dpi(image)),
         warnings=tuple(warnings),
     )
 
 
-def read_upright(data: bytes, limits: ImageLimits) -> tuple[ImageFile.ImageFile, Samples]:
-    """The header and the samples of a file, turned as its EXIF says. Raises as `inspect` does."""
+class Upright(NamedTuple):
+    """A file that was read and turned as its EXIF says."""
+
+    image: ImageFile.ImageFile
+    samples: Samples
+    exif: Image.Exif | None
+    """None where it is damaged."""
+
+
+def read_upright(data: bytes, limits: ImageLimits) -> Upright:
+    """The header, samples and EXIF of a file. Raises as `inspect` does."""
     image = open_image(data, limits)
     with refusing_damage(f"The {image.format} file is truncated or damaged"):
         samples = read_samples(image, data)
-    return image, replace(samples, values=exif_block.turn(samples.values, _orientation(image)))
-
-
-def _orientation(image: ImageFile.ImageFile) -> int:
-    """How `turn` must turn the samples; 1 for TIFF, which Pillow turns while it loads."""
-    if isinstance(image, TiffImageFile):
-        return 1
     try:
-        return exif_block.orientation_of(image.getexif())
+        exif = image.getexif()
+        turned = 1 if image.format == "TIFF" else exif_block.orientation_of(exif)  # Pillow turns TIFF as it loads
     except exif_block.UNREADABLE:
-        return 1
+        exif, turned = None, 1
+    return Upright(image, replace(samples, values=exif_block.turn(samples.values, turned)), exif)
 
 
-def _exif(image: ImageFile.ImageFile, width: int, height: int, warnings: list[Warning]) -> bytes | None:
+def _exif(upright: Upright, warnings: list[Warning]) -> bytes | None:
+    height, width = upright.samples.values.shape[:2]
     try:
-        return exif_block.upright_block(image, image.getexif(), width, height)
+        if upright.exif is not None:
+            return exif_block.upright_block(upright.image, upright.exif, width, height)
     except exif_block.UNREADABLE:
-        warnings.append(("exif_unreadable", "The EXIF block of the picture is damaged and was left out."))
-        return None
+        pass
+    warnings.append(("exif_unreadable", "The EXIF block of the picture is damaged and was left out."))
+    return None
 
 
 def _model_of(channels: int) -> ColourModel:
@@ -115,7 +122,7 @@ def _colours(profile: bytes | None, model: ColourModel, warnings: list[Warning])
     plain: dict[ColourModel, Conversion] = {"grey": Grey(), "rgb": SameColours(), "cmyk": UncalibratedInk()}
     if not profile:
         return None, plain[model]
-    if profile[16:20] == COLOUR_SPACES[model]:
+    if isinstance(profile, bytes) and profile[16:20] == COLOUR_SPACES[model]:
         try:
             return profile, floating_conversion(profile) or LittleCms(profile, PILLOW_MODES[model])
         except UNUSABLE:
@@ -146,8 +153,8 @@ def _format_of(image: ImageFile.ImageFile) -> str:
 
 
 def _dpi(image: ImageFile.ImageFile) -> tuple[float, float] | None:
-    dpi = image.info.get("dpi")
-    if not isinstance(dpi, tuple) or len(dpi) != 2:
+    try:
+        x, y = (float(value) for value in image.info.get("dpi", ()))
+    except (TypeError, ValueError, ArithmeticError):  # missing, or nonsense that a TIFF tag may hold
         return None
-    x, y = (float(value) for value in dpi)
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None

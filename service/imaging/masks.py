@@ -64,7 +64,7 @@ class _Mask:
 
 def _read_mask(data: bytes, limits: ImageLimits) -> _Mask:
     """Brightness is the mean of the stored channels: a mask is data, so its colour profile plays no part."""
-    _, samples = read_upright(data, replace(limits, min_side=1))
+    samples = read_upright(data, replace(limits, min_side=1)).samples
     colours = samples.values[..., : samples.values.shape[2] - samples.has_alpha]
     brightness = by_blocks(colours, 1, _brightness)[..., 0]
     return _Mask(brightness, unit_samples(samples.values[..., -1]) if samples.has_alpha else None)

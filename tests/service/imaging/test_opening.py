@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+import warnings
 import zlib
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.imaging import ImageLimits, ImageRefused, decode, inspect, sniff_media_type
-from tests.pictures import exif_block, noise, picture_file, png_chunk, png_file, saved, smooth, tiff_file
+from service.imaging.opening import open_image
+from tests.pictures import display_p3, exif_block, noise, picture_file, png_chunk, png_file, saved, smooth, tiff_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # what Pillow thinks of damaged files
 LIMITS = ImageLimits(max_bytes=2**20, max_pixels=1_000_000, min_side=16)
@@ -69,6 +71,13 @@ def test_a_bomb_is_refused_before_anything_of_its_size_is_allocated() -> None:
     assert refusal(bomb).code == "image_too_many_pixels"
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
+
+
+def test_limits_above_pillows_own_are_honoured_without_a_warning() -> None:
+    roomy = ImageLimits(2**20, 300_000_000, 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert open_image(png_header(17_000, 17_000), roomy).size == (17_000, 17_000)
 
 
 @pytest.mark.parametrize("chunk", ["VP8X", "VP8L", "VP8 "])
@@ -153,6 +162,13 @@ SEEDS = [
     picture_file(noise(4, size=(16, 17)), "RGBA", "WEBP", lossless=True),
     saved(Image.fromarray(smooth(3, size=(16, 17))).convert("P"), "GIF"),
     saved(Image.fromarray(smooth(3, size=(16, 17))), "BMP"),
+    saved(
+        Image.fromarray(smooth(3, size=(16, 17))),
+        "TIFF",
+        dpi=(300, 300),
+        exif=exif_block({0x010F: "Maker", 0x0112: 6}, {0x9003: "2024:05:06 07:08:09"}),
+        icc_profile=display_p3(),
+    ),
 ]
 
 
