@@ -112,6 +112,7 @@ class Restorer:
             **request["output"],
             keep=observed if exact else None,
             scale=request.get("scale", 1),
+            same_scene=request["task"] == "denoise",
         )
         key = artifact_key(claim.id, claim.attempt, f"result.{encoded.media_type.split('/')[1]}")
         sha256 = self.storage.put(key, encoded.data)
@@ -141,7 +142,7 @@ class Restorer:
         return {
             "artifacts": [artifact],
             "metrics": metrics,
-            "warnings": [{"code": code, "detail": detail} for code, detail in encoded.warnings],
+            "warnings": [{"code": code, "detail": detail} for code, detail in (*picture.warnings, *encoded.warnings)],
             "parameters": asdict(formulation.parameters),
             "timings": timings,
             "worker": {"device": str(self.engine.device)},
