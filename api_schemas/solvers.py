@@ -10,7 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from api_schemas.base import RequestModel
 
 Weighting = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
+Symmetry = Literal["none", "mirror", "dihedral"]
 TimestepOrder = Literal["descending", "ascending", "random"]
+
+
+FAST_ONLY = {"sigma_max", "symmetry"}
 
 
 class RedDiffParams(RequestModel):
@@ -30,17 +34,22 @@ class RedDiffParams(RequestModel):
     sigma_max: Annotated[float, Field(gt=0, le=80)] | None = Field(
         None, description="`fast`: first noise level on the [-1, 1] scale; chosen by the task where absent"
     )
+    symmetry: Symmetry | None = Field(
+        None,
+        description="`fast`: mirror (left and right) or also turn the picture between denoiser calls, which averages "
+        "out errors of the network; only for a prior that was trained on such pictures; `none` where absent",
+    )
     weighting: Weighting | None = Field(None, description="`paper`: w(sigma); `linear` where absent")
     order: TimestepOrder | None = Field(None, description="`paper`: order of the timesteps; `descending` where absent")
     learning_rate: Annotated[float, Field(gt=0, le=10)] | None = Field(
         None, description="`paper`: step size of Adam; 0.1 where absent"
     )
 
-    @field_validator("sigma_max", "weighting", "order", "learning_rate")
+    @field_validator("sigma_max", "symmetry", "weighting", "order", "learning_rate")
     @classmethod
     def _of_the_mode(cls, value: Any, info: ValidationInfo) -> Any:
         mode = info.data.get("mode")
-        if value is not None and mode is not None and (info.field_name == "sigma_max") != (mode == "fast"):
+        if value is not None and mode is not None and (info.field_name in FAST_ONLY) != (mode == "fast"):
             raise ValueError(f"mode `{mode}` has no parameter {info.field_name}")
         return value
 
@@ -48,8 +57,10 @@ class RedDiffParams(RequestModel):
 SolverName = Literal["red_diff"]
 Preset = Literal["fast", "balanced", "quality"]
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"mode": "fast", "steps": 20},
-    "balanced": {"mode": "fast", "steps": 40},
-    "quality": {"mode": "fast", "steps": 80},
+    "fast": {"mode": "fast", "steps": 20, "symmetry": "dihedral"},
+    "balanced": {"mode": "fast", "steps": 40, "symmetry": "dihedral"},
+    "quality": {"mode": "fast", "steps": 80, "symmetry": "dihedral"},
 }
-"""What each preset sets in `params`."""
+"""What each preset sets in `params`. `solvers.presets` adds what depends on the task.
+Denoising takes 8, 16, 32 steps.
+"""

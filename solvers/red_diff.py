@@ -15,6 +15,7 @@ from solvers.noise import NoiseStream
 from solvers.query import Problem, Solver
 from solvers.red_diff_fast import FastSettings, red_diff_fast
 from solvers.red_diff_paper import PaperSettings, red_diff_paper
+from solvers.symmetry import SYMMETRIES
 
 
 def _bounded(**bounds: Any) -> Any:
@@ -35,7 +36,9 @@ class RedDiffParameters:
     prior_weight: float | None = _bounded(gt=0, le=100)
     """lambda in per-pixel units: 1 for `fast`, 0.25 for `paper`."""
     sigma_max: float | None = _bounded(gt=0, le=80)
-    """`fast`: first noise level."""
+    """`fast`: first noise level; 0.5, and for denoising the level of the measurement itself."""
+    symmetry: str | None = _bounded(among=tuple(SYMMETRIES))
+    """`fast`: how the picture is mirrored and turned between denoiser calls; none."""
     weighting: str | None = _bounded(among=WEIGHTINGS)
     """`paper`: w(sigma); linear."""
     order: str | None = _bounded(among=ORDERS)
@@ -48,7 +51,7 @@ class RedDiffParameters:
             value = getattr(self, item.name)
             if value is not None:
                 _check(item.name, value, item.metadata)
-        foreign = {"fast": ("weighting", "order", "learning_rate"), "paper": ("sigma_max",)}[self.mode]
+        foreign = {"fast": ("weighting", "order", "learning_rate"), "paper": ("sigma_max", "symmetry")}[self.mode]
         for name in foreign:
             if getattr(self, name) is not None:
                 raise ValueError(f"{name}: not a parameter of mode {self.mode!r}")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from solvers.fill import pull_push
+from solvers.fill import smooth_fill
 
 
 def observed_of(fraction: float, size: tuple[int, int], seed: int = 0) -> torch.Tensor:
@@ -16,7 +16,7 @@ def test_known_pixels_stay_and_holes_lie_between_them(size, fraction):
     x = torch.rand(2, 3, *size, dtype=torch.float64)
     observed = observed_of(fraction, size)
     observed[..., 0, 0] = 1
-    filled = pull_push(x, observed)
+    filled = smooth_fill(x, observed)
     known = observed.expand_as(x) == 1
     assert torch.equal(filled[known], x[known])
     lowest = x.masked_fill(~known, 9).amin((-1, -2))
@@ -27,12 +27,12 @@ def test_known_pixels_stay_and_holes_lie_between_them(size, fraction):
 
 def test_the_content_of_holes_is_ignored():
     x, observed = torch.rand(1, 1, 20, 20, dtype=torch.float64), observed_of(0.5, (20, 20))
-    assert torch.equal(pull_push(x, observed), pull_push(x * observed, observed))
+    assert torch.equal(smooth_fill(x, observed), smooth_fill(x * observed, observed))
 
 
 def test_a_constant_is_continued():
     observed = observed_of(0.1, (40, 25))
-    assert torch.allclose(pull_push(torch.full((1, 3, 40, 25), 0.3).double(), observed), torch.tensor(0.3).double())
+    assert torch.allclose(smooth_fill(torch.full((1, 3, 40, 25), 0.3).double(), observed), torch.tensor(0.3).double())
 
 
 def test_a_ramp_is_continued_into_a_hole():
@@ -40,9 +40,9 @@ def test_a_ramp_is_continued_into_a_hole():
     x = torch.linspace(-1, 1, 64, dtype=torch.float64).expand(1, 1, 64, 64)
     observed = torch.ones(1, 1, 64, 64, dtype=torch.float64)
     observed[..., 24:40, 40:56] = 0
-    error = (pull_push(x, observed) - x)[observed == 0]
+    error = (smooth_fill(x, observed) - x)[observed == 0]
     assert error.abs().max() < 0.12
 
 
 def test_no_known_pixel_gives_zero():
-    assert torch.equal(pull_push(torch.rand(1, 3, 5, 6), torch.zeros(1, 1, 5, 6)), torch.zeros(1, 3, 5, 6))
+    assert torch.equal(smooth_fill(torch.rand(1, 3, 5, 6), torch.zeros(1, 1, 5, 6)), torch.zeros(1, 3, 5, 6))
