@@ -28,7 +28,13 @@ def send_bytes(request: Request, data: bytes, media_type: str, headers: Mapping[
     etag = f'"{hashlib.sha256(data).hexdigest()}"'
     if etag_matches(request, etag):
         return not_modified(etag)
-    common = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, max-age=0", **(headers or {})}
+    common = {
+        "ETag": etag,
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, max-age=0",
+        "X-Content-Type-Options": "nosniff",  # these bytes came from somebody
+        **(headers or {}),
+    }
     asked = RANGE.fullmatch(request.headers.get("range", ""))
     if asked is None or not any(asked.groups()) or request.headers.get("if-range", etag) != etag:
         return Response(data, 200, common | content_digest(data), media_type)

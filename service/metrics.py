@@ -4,6 +4,7 @@ Workers are processes of their own, perhaps on other hosts: each counts in `Engi
 database once a second; the API process adds them up when it is asked. Gauges of the queue are read from the queue.
 """
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import database
-from service.queue.base import JobQueue
+from service.queue.base import Claim, JobBody, JobFailed, JobQueue, Json, WorkerBroken
 
 PREFIX = "rediffuse"
 BATCH_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
@@ -45,7 +46,6 @@ class EngineMetrics:
         self.load_seconds = Histogram("prior_load_seconds", "Loading a prior.", ["prior"], buckets=SECONDS, **made)
         self.resident = Gauge("prior_resident", "Workers that have this prior warm.", ["prior", "device"], **made)
         self.finished = Counter("jobs_finished", "Jobs ended.", ["task", "status", "code"], **made)
-        self.queue_seconds = Histogram("job_queue_seconds", "Waiting of a job.", buckets=SECONDS, **made)
         self.run_seconds = Histogram("job_run_seconds", "Run of a job.", ["task", "solver"], buckets=SECONDS, **made)
 
     def batch(self, prior: str, tiles: int, seconds: float) -> None:
@@ -63,9 +63,6 @@ class EngineMetrics:
         self.load_seconds.labels(prior).observe(seconds)
         self.resident.labels(prior, self.device).set(1)
 
-    def job_started(self, queue_s: float) -> None:
-        self.queue_seconds.observe(queue_s)
-
     def job_finished(self, task: str, solver: str, status: str, code: str = "", run_s: float | None = None) -> None:
         """`code`: of the problem of a failed job. `run_s` is None for a job that never ran."""
         self.finished.labels(task, status, code).inc()
@@ -75,6 +72,29 @@ class EngineMetrics:
     def families(self) -> list[dict[str, Any]]:
         """Everything counted so far, as plain JSON."""
         return [as_json(metric) for metric in self.registry.collect()]
+
+
+def counted(body: JobBody, metrics: EngineMetrics) -> JobBody:
+    """The body of a job, with its end counted. `interrupted`: canceled, past its deadline, or back in the queue."""
+
+    async def run(claim: Claim) -> Json:
+        began = time.perf_counter()
+        status, code = "failed", "internal"
+        try:
+            result = await body(claim)
+            status, code = "succeeded", ""
+            return result
+        except JobFailed as failure:
+            code = failure.problem["code"]
+            raise
+        except (asyncio.CancelledError, WorkerBroken):
+            status, code = "interrupted", ""
+            raise
+        finally:
+            solver = claim.request["solver"]
+            metrics.job_finished(claim.task, solver, status, code, time.perf_counter() - began)
+
+    return run
 
 
 def as_json(metric: Metric) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import structlog
 
 from service import lifeline
 from service.logs import configure_logs
-from service.metrics import EngineMetrics, MetricsWriter
+from service.metrics import EngineMetrics, MetricsWriter, counted
 from service.queue.base import JobBody
 from service.queue.dbos_queue import DbosQueue
 from service.queue.dbos_worker import DbosWorker
@@ -67,7 +67,7 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
     )
     writer.start()
     try:
-        yield Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter).run
+        yield counted(Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter).run, metrics)
     finally:
         engine.stop(drain=False)
         writer.stop()

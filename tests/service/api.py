@@ -3,6 +3,10 @@
 import asyncio
 import io
 import json
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +31,7 @@ from service.queue.schema import prepare
 from service.settings import Settings
 from service.storage import Storage, artifact_key, input_key
 
+ROOT = Path(__file__).parent.parent.parent
 MANIFEST = {
     "kind": "pixel",
     "size_multiple": 8,
@@ -76,6 +81,44 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
     prior.mkdir(parents=True, exist_ok=True)
     (prior / "prior.json").write_text(json.dumps(MANIFEST))
     return Settings(**{"data_dir": folder, "models_dir": folder / "models", "default_prior": "tiny"} | changes)
+
+
+@dataclass(frozen=True)
+class Process:
+    """The API as a process of its own."""
+
+    url: str
+    popen: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def exit_status(self) -> int:
+        return self.popen.wait(30)
+
+    def memory(self) -> int:
+        """Largest resident size so far, in bytes (Linux only)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@contextmanager
+def api_process(settings: Settings) -> Iterator[Process]:
+    """`python -m service.api` at a free port; ended by SIGTERM, which it must obey."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    environment = os.environ | {f"REDIFFUSE_{name.upper()}": str(value) for name, value in given.items()}
+    command = [sys.executable, "-m", "service.api", "--listener", str(listener.fileno())]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()]) as process:
+        try:
+            assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+            yield Process(url, process)
+        finally:
+            process.terminate()
+            process.wait(30)
+            listener.close()
 
 
 @contextmanager

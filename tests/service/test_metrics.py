@@ -1,11 +1,15 @@
 """Figures of the API, the queue and the workers in one place."""
 
+import asyncio
+from contextlib import nullcontext
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import database
-from service.metrics import EngineMetrics, MetricsWriter, as_json, merge, retire
+from service.metrics import EngineMetrics, MetricsWriter, as_json, counted, merge, retire
+from service.queue.base import Claim, JobFailed, Json
 from tests.service.api import Api
 
 
@@ -96,17 +100,31 @@ def test_bytes_of_artifacts_are_counted(idle: Api, tmp_path: Path) -> None:
     assert figures(idle)["artifact_bytes_total", ()] == len(sent)
 
 
-def test_ends_of_jobs() -> None:
+@pytest.mark.parametrize(
+    ("end", "status", "code"),
+    [
+        (None, "succeeded", ""),
+        (JobFailed({"code": "solver_diverged"}), "failed", "solver_diverged"),
+        (ZeroDivisionError(), "failed", "internal"),
+        (asyncio.CancelledError(), "interrupted", ""),
+    ],
+)
+def test_ends_of_jobs_are_counted(end: BaseException | None, status: str, code: str) -> None:
+    async def body(claim: Claim) -> Json:
+        if end is not None:
+            raise end
+        return {"answer": claim.id}
+
+    claim = Claim(
+        id="j", owner="o", task="denoise", request={"solver": "red_diff"}, attempt=1, deadline_at=None, losses=0
+    )
     metrics = EngineMetrics()
-    metrics.job_started(1.5)
-    metrics.job_finished("denoise", "red_diff", "failed", "solver_diverged", 2.0)
-    metrics.job_finished("denoise", "red_diff", "canceled")
+    with pytest.raises(type(end)) if end else nullcontext():
+        assert asyncio.run(counted(body, metrics)(claim)) == {"answer": "j"}
     samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in metrics.registry.collect()
         for sample in family.samples
     }
-    assert samples["rediffuse_jobs_finished_total", "denoise", "failed", "solver_diverged"] == 1
-    assert samples["rediffuse_jobs_finished_total", "denoise", "canceled", ""] == 1
-    assert samples["rediffuse_job_run_seconds_sum", "denoise", "red_diff"] == 2.0
-    assert samples["rediffuse_job_queue_seconds_sum",] == 1.5
+    assert samples["rediffuse_jobs_finished_total", "denoise", status, code] == 1
+    assert samples["rediffuse_job_run_seconds_count", "denoise", "red_diff"] == 1
