@@ -25,7 +25,7 @@ from client.errors import (
 )
 from client.folders.manifest import Entry, Failure, Manifest, ManifestFile, open_manifest
 from client.folders.order import FolderOrder, OrderRefused
-from client.saving import write_atomically
+from client.saving import remove_leftovers, write_atomically
 
 STOPPING = (ConnectionFailed, AuthenticationError, UnavailableError, RateLimitedError, UnexpectedAnswer)
 """No fault of one picture: every other would meet it, too. The run ends, and can be taken up again."""
@@ -57,6 +57,7 @@ class FolderRun:
         """Restore every picture; what fails is in the manifest. Raises what would fail for every picture."""
         entries = iter(list(self.file.entries.values()))
         try:
+            await asyncio.to_thread(remove_leftovers, self.order.target)
             self.prior_digest = await self._prior_digest()
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.order.in_flight):

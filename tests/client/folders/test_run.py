@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,18 @@ def test_a_service_that_is_gone_ends_the_run(folder: Path):
         pass
     with pytest.raises(ConnectionFailed):
         restore(gone, folder)
+
+
+def test_what_a_killed_run_left_half_written_is_removed(service: FakeService, folder: Path):
+    target = folder.parent / "out"
+    (target / "sub").mkdir(parents=True)
+    old, fresh = target / "sub" / ".rediffuse-1.part", target / ".rediffuse-2.part"
+    for part, age_s in ((old, 3600), (fresh, 0)):
+        part.touch()
+        os.utime(part, (time.time() - age_s,) * 2)
+    restore(service, folder)
+    assert not old.exists()
+    assert fresh.exists()  # somebody may be writing it
 
 
 def test_an_empty_folder_is_no_error(service: FakeService, tmp_path: Path):
