@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from api_schemas.jobs import Job, JobStatus
 from api_schemas.requests import Task
@@ -36,7 +34,8 @@ def list_jobs(
     if as_json:
         out_json([job.model_dump(mode="json") for job in found])
     else:
-        Console().print(table_of(found))
+        for job in found:
+            out(line_of(job))
 
 
 @app.command()
@@ -118,10 +117,11 @@ def tell(job: Job, as_json: bool) -> None:
         out(f"{name:<9} {value}")
 
 
-def table_of(jobs: list[Job]) -> Table:
-    table = Table("job", "task", "status", "progress", "created", "error")
-    for job in jobs:
-        progress = f"{job.progress.fraction:.0%}" if job.progress else ""
-        table.add_row(job.id, job.task, job.status, progress, job.created_at, job.error.code if job.error else "")
-    table.columns[0].no_wrap = True
-    return table
+def line_of(job: Job) -> str:
+    """One line of the list, whole also in a pipe."""
+    state: str = job.status
+    if job.status == "running" and job.progress is not None:
+        state = f"running {job.progress.fraction:.0%}"
+    if job.error is not None:
+        state = f"{job.status}: {job.error.code}"
+    return f"{job.id}  {job.created_at[:19]}  {job.task:<16}  {state}"

@@ -15,7 +15,7 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
     if as_json:
         out_json([prior.model_dump(mode="json") for prior in found])
         return
-    table = Table("prior", "kind", "channels", "size", "noise levels", "licence", "digest")
+    table = Table("prior", "kind", "channels", "size", "noise levels", "digest", "licence")
     for prior in found:
         table.add_row(
             f"{prior.id} (default)" if prior.is_default else prior.id,
@@ -23,7 +23,9 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
             str(prior.channels),
             "any" if prior.fully_convolutional else f"{prior.trained_size} px",
             f"{prior.sigma_min:g} to {prior.sigma_max:g}",
-            prior.licence,
             prior.digest[:12],
+            prior.licence,
         )
+    for column in table.columns:
+        column.no_wrap = column.header != "licence"
     Console().print(table)

@@ -17,7 +17,9 @@ def job(rediffuse: Rediffuse) -> Job:
 def test_the_list_is_newest_first_and_as_long_as_wanted(run, rediffuse: Rediffuse):
     made = [rediffuse.denoise(b"%d" % number).id for number in range(4)]
     assert [each["id"] for each in json.loads(run("jobs", "list", "--json", "--limit", 3).stdout)] == made[:0:-1]
-    assert all(name in run("jobs", "list").stdout for name in made)
+    lines = run("jobs", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == made[::-1]
+    assert all(line.endswith("succeeded") for line in lines)
     assert json.loads(run("jobs", "list", "--status", "failed", "--json").stdout) == []
 
 
