@@ -27,7 +27,8 @@ class SolverOut(ResponseModel):
     reference: str
     tasks: list[str]
     params_schema: dict[str, Any]
-    presets: dict[str, dict[str, Any]]
+    presets: dict[str, dict[str, dict[str, Any]]]
+    """By task and name: what the preset sets in `params`."""
 
 
 class OperatorOut(ResponseModel):

@@ -3,7 +3,7 @@
 Defaults and bounds repeat the dataclasses in `solvers/`, so that a client needs no torch; a test compares the two.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -56,11 +56,16 @@ class RedDiffParams(RequestModel):
 
 SolverName = Literal["red_diff"]
 Preset = Literal["fast", "balanced", "quality"]
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"mode": "fast", "steps": 20, "symmetry": "dihedral"},
-    "balanced": {"mode": "fast", "steps": 40, "symmetry": "dihedral"},
-    "quality": {"mode": "fast", "steps": 80, "symmetry": "dihedral"},
+_STEPS: dict[str, tuple[int, int, int]] = {
+    "inpaint": (20, 40, 80),
+    "super_resolution": (20, 40, 80),
+    "denoise": (8, 16, 32),
 }
-"""What each preset sets in `params`. `solvers.presets` adds what depends on the task.
-Denoising takes 8, 16, 32 steps.
-"""
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    task: {
+        name: {"mode": "fast", "steps": count, "symmetry": "dihedral"}
+        for name, count in zip(get_args(Preset), counts, strict=True)
+    }
+    for task, counts in _STEPS.items()
+}
+"""What each preset sets in `params`, by task. `solvers.presets` adds `sigma_max`, which depends on the noise."""

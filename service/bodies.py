@@ -204,3 +204,8 @@ def expiry(value: Any, longest: float) -> float | None:
 def canonical(model: BaseModel) -> str:
     """What a client sent, in one spelling, for the fingerprint of its request."""
     return model.model_dump_json(exclude_unset=True)
+
+
+def spelling(picture: Picture | None) -> str | bytes:
+    """What a client sent as a picture, for the fingerprint."""
+    return canonical(picture) if isinstance(picture, ImageRef) else picture or b""

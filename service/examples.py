@@ -118,7 +118,7 @@ SOLVERS = {
             "reference": "Mardani et al. 2023, arXiv:2305.04391",
             "tasks": ["inpaint", "super_resolution", "denoise"],
             "params_schema": {"type": "object", "properties": {"steps": {"type": "integer"}}},
-            "presets": {"fast": {"mode": "fast", "steps": 20}},
+            "presets": {"denoise": {"fast": {"mode": "fast", "steps": 8}}},
         }
     ]
 }

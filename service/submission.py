@@ -11,7 +11,7 @@ from typing import Any
 from api_schemas.images import ImageRef
 from api_schemas.requests import SCALES, CommonOptions, InpaintOptions, RetryRequest, SuperResolutionOptions
 from service import database, imaging
-from service.bodies import Picture, TaskBody, canonical
+from service.bodies import Picture, TaskBody, canonical, spelling
 from service.catalogue import SOLVERS, Catalogue
 from service.files import FileRepository, StoredFile
 from service.idempotency import InFlight, check_repeat, fingerprint, identifier
@@ -200,11 +200,6 @@ def naming(field: str) -> Iterator[None]:
         yield
     except imaging.ImageRefused as error:
         raise wrong_field(f"/{field}", error.code, error.detail, problem_code=error.code) from error
-
-
-def spelling(picture: Picture | None) -> str | bytes:
-    """What a client sent as a picture, for the fingerprint."""
-    return canonical(picture) if isinstance(picture, ImageRef) else picture or b""
 
 
 def decode_data_url(url: str, name: str) -> bytes:

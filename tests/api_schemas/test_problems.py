@@ -14,7 +14,7 @@ ELSEWHERE = {
     "prior_load_failed": "service/test_restoration.py",
     "input_decode_failed": "service/test_restoration.py",
     "solver_diverged": "service/test_restoration.py",
-    "worker_lost": "service/queue",
+    "worker_lost": "contracts/test_running_jobs.py",
     "deadline_exceeded": "service/routes/test_jobs.py",
 }
 """Codes inside failed jobs, and the tests that cause them."""

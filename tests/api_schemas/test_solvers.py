@@ -15,6 +15,7 @@ from solvers.presets import preset
         ("fast", "learning_rate", 0.1),
         ("fast", "weighting", "linear"),
         ("fast", "order", "random"),
+        ("paper", "symmetry", "dihedral"),
         ("paper", "sigma_max", 1.0),
     ],
 )
@@ -27,8 +28,7 @@ def test_parameters_of_the_other_mode_are_errors_at_their_own_field(mode: str, f
         assert [error["loc"] for error in caught.value.errors()] == [(field,)]
 
 
-@pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("task", ["inpaint", "super_resolution", "denoise"])
-def test_presets_are_those_of_the_solver(name: str, task: str) -> None:
+@pytest.mark.parametrize(("task", "name"), [(task, name) for task in PRESETS for name in PRESETS[task]])
+def test_presets_are_those_of_the_solver(task: str, name: str) -> None:
     chosen = preset(task, name, sigma_y=0.1)
-    assert {"mode": chosen.mode, "steps": chosen.steps} == PRESETS[name]
+    assert {field: getattr(chosen, field) for field in PRESETS[task][name]} == PRESETS[task][name]

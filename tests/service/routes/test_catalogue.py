@@ -22,7 +22,8 @@ def test_priors_are_those_on_disk(idle: Api) -> None:
 def test_solvers_tell_their_parameters(idle: Api) -> None:
     solver = idle.http.get("/v1/solvers").json()["data"][0]
     assert idle.http.get(f"/v1/solvers/{solver['name']}").json() == solver
-    for params in solver["presets"].values():
+    assert set(solver["presets"]) == set(solver["tasks"])
+    for params in [params for presets in solver["presets"].values() for params in presets.values()]:
         jsonschema.validate(params, solver["params_schema"])
     assert_problem(idle.http.get("/v1/solvers/magic"), "solver_not_found")
 
