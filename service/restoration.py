@@ -55,6 +55,7 @@ class Restorer:
                 self.pictures, formulate, claim.request, picture.rgb, observed, self.engine.device
             )
             outcome = await self._solve(claim, formulation)
+            self.reporter.progress(claim.id, finished(outcome))
             return await loop.run_in_executor(
                 self.pictures, self._write, claim, picture, observed, formulation, outcome
             )
@@ -181,6 +182,13 @@ class ProgressReport:
         key = artifact_key(self.claim.id, self.claim.attempt, f"preview-{step}.jpg")
         self.storage.put(key, imaging.preview_jpeg(rgb01, PREVIEW_SIDE))
         self.reporter.preview(self.claim.id, {"step": step, "key": key})
+
+
+def finished(outcome: Outcome) -> Json:
+    """The progress of a job whose solver has ended."""
+    calls = outcome.denoiser_calls
+    residual = outcome.solution.data_residual
+    return {"step": calls, "total_steps": calls, "fraction": 1.0, "eta_s": 0.0, "data_residual": residual}
 
 
 def choose_device(name: str) -> torch.device:

@@ -183,8 +183,9 @@ def test_progress_and_previews(bench: Bench) -> None:
     bench.run(bench.claim("denoise", png(PIXELS), params={"steps": 6}, preview={"every": 2}))
     bench.restorer.pictures.shutdown(wait=True)
     progress = bench.notes.of("progress")
-    assert [line["step"] for line in progress] == [0, 1, 2, 3, 4, 5]
-    assert all(line["total_steps"] == 6 and line["sigma"] > 0 for line in progress)
+    assert [line["step"] for line in progress] == [0, 1, 2, 3, 4, 5, 6]
+    assert all(line["total_steps"] == 6 and line["fraction"] == line["step"] / 6 for line in progress)
+    assert all(line["sigma"] > 0 for line in progress[:-1])
     assert sorted(line["step"] for line in bench.notes.of("preview")) == [2, 4]
     for line in bench.notes.of("preview"):
         assert Image.open(io.BytesIO(bench.storage.get(line["key"]))).size == (47, 33)
