@@ -1,5 +1,5 @@
 """The same APIs as in the tests of the service."""
 
-from tests.service.conftest import idle, make_api, new_database
+from tests.service.conftest import idle, make_api
 
-__all__ = ["idle", "make_api", "new_database"]
+__all__ = ["idle", "make_api"]
