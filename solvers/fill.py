@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SWEEPS = 16
+SWEEPS = 32
 """Conjugate gradient steps on each grid: about as far as a smooth error reaches before the next finer grid."""
 
 

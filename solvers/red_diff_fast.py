@@ -82,6 +82,7 @@ def posterior_mean(problem: Problem, settings: FastSettings, noise: NoiseStream)
     Nothing is left to anneal; the calls are averaged over symmetries and a little noise of alternating sign instead.
     """
     y, sigma_y = problem.measurement, problem.sigma_y * math.sqrt(settings.prior_weight)
+    check_finite(y, 0, "the measurement")
     if sigma_y == 0:
         return Solution(y, 0.0)
     sigma = math.hypot(1, JITTER) * sigma_y
