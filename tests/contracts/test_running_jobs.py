@@ -80,7 +80,7 @@ def test_priorities_decide_who_is_next(queue: DbosQueue, sleepers: Sleepers) -> 
 def test_jobs_of_a_killed_worker_are_finished_once_by_another(queue: DbosQueue, sleepers: Sleepers) -> None:
     supervisor = sleepers.supervisor(workers=2)
     wait_for(lambda: queue.depth().workers == 2, "two workers")
-    jobs = [sleepers.job("sleep", s=1.5) for _ in range(8)]
+    jobs = [sleepers.job("sleep", s=1.0) for _ in range(8)]
     queue.submit(jobs)
     wait_for(lambda: len(sleepers.notes("start")) == 8, "eight starts")
     victim = sleepers.notes("start")[0][1]
@@ -124,8 +124,8 @@ def test_a_frozen_worker_is_declared_dead_and_stops_when_it_wakes(queue: DbosQue
 
 
 def test_a_drain_finishes_what_is_short_and_gives_back_what_is_long(queue: DbosQueue, sleepers: Sleepers) -> None:
-    supervisor = sleepers.supervisor(drain_s=2)
-    short, long = sleepers.job("sleep", s=0.5), sleepers.job("sleep", s=4)
+    supervisor = sleepers.supervisor(drain_s=1)
+    short, long = sleepers.job("sleep", s=0.4), sleepers.job("sleep", s=2.5)
     queue.submit([short, long])
     wait_for(lambda: len(sleepers.notes("start")) == 2, "two starts")
     supervisor.send_signal(signal.SIGTERM)

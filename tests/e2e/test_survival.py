@@ -30,7 +30,7 @@ MANIFEST = {
     "size_multiple": 4,
     "licence": "public domain",
 }
-STEPS = 200
+STEPS = 120
 """Enough for a signal to arrive in the middle."""
 
 
