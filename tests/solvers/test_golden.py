@@ -1,0 +1,163 @@
+"""The mathematics behind the solvers, by quadrature and in closed form (algorithms.md 10.3 to 10.5, 10.7)."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from priors.analytic import DenseGaussianPrior, GaussianMixturePrior, GaussianPrior
+from solvers.drive import drive
+from solvers.noise import NoiseStream
+from solvers.operators import Identity, Mask, Operator
+from solvers.query import Problem
+from solvers.red_diff import RedDiffParameters, red_diff
+from tests.solvers.parts import LineMean, psnr2
+
+MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
+
+
+def expectation_nodes(count: int = 80) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of E over N(0, 1), float64."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
+    return torch.from_numpy(nodes), torch.from_numpy(weights) / math.sqrt(2 * math.pi)
+
+
+def test_the_regulariser_is_the_gradient_of_a_divergence():
+    """10.3: d KL(N(mu, sigma^2) || p_sigma) / d mu = E[eps_hat] / sigma."""
+    mu, sigma = 0.1, 0.3
+    nodes, weights = expectation_nodes()
+    level = torch.full((len(nodes),), sigma, dtype=torch.float64)
+
+    def divergence(mean: float) -> float:
+        x = (mean + sigma * nodes).reshape(-1, 1, 1, 1)
+        entropy = 0.5 * math.log(2 * math.pi * math.e * sigma**2)
+        return -entropy - float(weights @ MIXTURE.log_density(x, level))
+
+    h = 1e-4
+    slope = (divergence(mu + h) - divergence(mu - h)) / (2 * h)
+    x = (mu + sigma * nodes).reshape(-1, 1, 1, 1)
+    eps_hat = (x - MIXTURE.denoise(x, level)).flatten() / sigma
+    assert float(weights @ eps_hat) / sigma == pytest.approx(-0.96996961, abs=1e-8)
+    assert slope == pytest.approx(-0.96996961, abs=1e-6)
+
+
+def test_the_posterior_mean_is_recovered_as_the_level_falls():
+    """10.4: at a frozen level descent on the expected update ends at mu*, which tends to the posterior mean."""
+    rng = torch.Generator().manual_seed(0)
+    n, m, sigma_y = 6, 4, 0.2
+    root = torch.randn(n, n, generator=rng, dtype=torch.float64) * 0.4
+    prior = DenseGaussianPrior(torch.randn(n, generator=rng, dtype=torch.float64), root @ root.T + 0.05 * torch.eye(n))
+    covariance = prior.basis @ torch.diag(prior.variances) @ prior.basis.T
+    h = torch.randn(m, n, generator=rng, dtype=torch.float64)
+    y = torch.randn(m, generator=rng, dtype=torch.float64)
+
+    def posterior_mean(blur: float) -> Tensor:
+        precision = torch.linalg.inv(covariance + blur**2 * torch.eye(n))
+        return torch.linalg.solve(h.T @ h / sigma_y**2 + precision, h.T @ y / sigma_y**2 + precision @ prior.mean)
+
+    distances = []
+    for sigma in (0.3, 0.1, 0.03, 0.01):
+        level = torch.tensor([sigma], dtype=torch.float64)
+        w = sigma_y**2 / sigma  # per-pixel units
+        stiffness = float(torch.linalg.matrix_norm(h.T @ h, 2)) + sigma_y**2 / float(prior.variances.min())
+        mu = torch.zeros(n, dtype=torch.float64)
+        for _ in range(20000):
+            eps_hat = (mu - prior.denoise(mu.reshape(1, 1, 1, n), level).flatten()) / sigma
+            mu = mu - (h.T @ (h @ mu - y) + w * eps_hat) / stiffness
+        assert torch.allclose(mu, posterior_mean(sigma), atol=1e-10)
+        distances.append(float((mu - posterior_mean(0)).norm() / posterior_mean(0).norm()))
+    ratios = [a / b for a, b in zip(distances, distances[1:], strict=False)]
+    assert distances[-1] < 1e-3
+    assert all(4 < ratio < 14 for ratio in ratios)  # of the order of sigma^2, levels being a factor of 3.2 apart
+
+
+def test_constant_lambda_is_right_at_one_level_only():
+    """10.4: linear weight, lambda fixed: the right strength is met where sigma = sigma_y / sqrt(lambda)."""
+    c, sigma_y, weight = 0.25, 0.2, 0.25
+    y = torch.tensor([[[[0.8]]]], dtype=torch.float64)
+
+    def stationary(sigma: float) -> float:
+        """mu - y + lambda (mu - D(mu)) = 0, by bisection."""
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            mu = torch.full_like(y, (low + high) / 2)
+            pull = mu - y + weight * (mu - GaussianPrior(c).denoise(mu, torch.tensor([sigma], dtype=torch.float64)))
+            low, high = (float(mu), high) if float(pull) < 0 else (low, float(mu))
+        return low
+
+    def exact(sigma: float) -> float:
+        return float(y) * (c + sigma**2) / (c + sigma**2 + sigma_y**2)
+
+    star = sigma_y / math.sqrt(weight)
+    assert stationary(star) == pytest.approx(exact(star), abs=1e-10)
+    assert stationary(2 * star) < exact(2 * star) - 0.01
+    assert stationary(star / 2) > exact(star / 2) + 0.01
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.5, 1.0])
+def test_the_noise_of_the_gradient(sigma):
+    """10.5: lambda sigma (eps_hat - n) has variance lambda^2 sigma^2 c^2 / (c + sigma^2)^2."""
+    c, weight, mu = 0.25, 0.7, 0.3
+    n = torch.randn(400_000, 1, 1, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    level = torch.full((len(n),), sigma, dtype=torch.float64)
+    x = mu + sigma * n
+    eps_hat = (x - GaussianPrior(c).denoise(x, level)) / sigma
+
+    def expected(b: float) -> float:
+        return (weight * sigma * (sigma**2 / (c + sigma**2) - b)) ** 2
+
+    assert float((weight * sigma * (eps_hat - n)).var()) == pytest.approx(expected(1.0), rel=0.01)
+    assert float((weight * sigma * eps_hat).var()) == pytest.approx(expected(0.0), rel=0.01)
+    best = float((eps_hat * n).sum() / (n * n).sum())
+    assert best == pytest.approx(sigma**2 / (c + sigma**2), rel=0.01)
+    assert expected(1.0) <= weight**2 * c / 4 + 1e-12  # largest at sigma^2 = c
+    assert (sigma**2 == c) == (expected(1.0) == pytest.approx(weight**2 * c / 4))
+
+
+@pytest.mark.parametrize(("sigma_y", "ends_at", "best"), [(0.2, 19.9, 20.60), (0.4, 13.9, 16.11)])
+def test_the_default_run_ends_at_the_noisy_measurement(sigma_y, ends_at, best):
+    """10.7, T1: white prior, 1000 steps, lambda 0.25, lr 0.1. 2e4 samples leave 0.05 dB of luck."""
+    rng = torch.Generator().manual_seed(0)
+    x = 0.5 * torch.randn(1, 1, 100, 200, generator=rng)
+    y = x + sigma_y * torch.randn(x.shape, generator=rng)
+    prior, task = GaussianPrior(0.25), Problem(y, Identity((1, 100, 200)), sigma_y)
+    paper = drive(red_diff(task, RedDiffParameters(mode="paper", steps=1000), NoiseStream(0)), prior.denoise).x
+    assert psnr2(paper, x) == pytest.approx(ends_at, abs=0.15)
+    assert psnr2(paper, y) > psnr2(paper, x) + 10
+    fast = drive(red_diff(task, RedDiffParameters(), NoiseStream(0)), prior.denoise).x
+    assert psnr2(fast, x) == pytest.approx(best, abs=0.15)
+
+
+def line_operators() -> dict[str, Operator]:
+    observed = torch.rand(1, 64, generator=torch.Generator().manual_seed(0)) < 0.5
+    return {"denoise": Identity((1, 1, 64)), "inpaint": Mask(observed, 1), "mean of 4": LineMean((1, 1, 64))}
+
+
+ROWS = [(kind, sigma_y) for kind in line_operators() for sigma_y in (0.02, 0.1, 0.4)]
+ROWS.remove(("denoise", 0.02))  # not a row of the table
+
+
+@pytest.mark.parametrize(("kind", "sigma_y"), ROWS)
+def test_correlated_signals(kind, sigma_y):
+    """10.7, T2: AR(1) signals; the published defaults end well below the posterior mean, the closed form near it."""
+    distance = (torch.arange(64)[:, None] - torch.arange(64)[None, :]).abs()
+    covariance = 0.25 * 0.95 ** distance.double()
+    rng = torch.Generator().manual_seed(1)
+    x = torch.randn(200, 64, generator=rng, dtype=torch.float64) @ torch.linalg.cholesky(covariance).T
+    x, operator = x.reshape(200, 1, 1, 64), line_operators()[kind]
+    measured = operator.forward(x)
+    y = measured + sigma_y * torch.randn(measured.shape, generator=rng, dtype=torch.float64)
+    y = operator.forward(y) if kind == "inpaint" else y
+    prior, task = DenseGaussianPrior(torch.zeros(64), covariance), Problem(y, operator, sigma_y)
+
+    matrix = operator.forward(torch.eye(64, dtype=torch.float64).reshape(64, 1, 1, 64)).reshape(64, -1).T
+    noise = sigma_y**2 * torch.eye(len(matrix), dtype=torch.float64)
+    gain = covariance @ matrix.T @ torch.linalg.inv(matrix @ covariance @ matrix.T + noise)
+    best = psnr2((y.reshape(200, -1) @ gain.T).reshape(x.shape), x)
+
+    paper = drive(red_diff(task, RedDiffParameters(mode="paper", steps=1000), NoiseStream(0)), prior.denoise).x
+    fast = drive(red_diff(task, RedDiffParameters(steps=50, sigma_max=1.0), NoiseStream(0)), prior.denoise).x
+    assert psnr2(paper, x) < best - 1
+    assert best - 0.6 < psnr2(fast, x) < best + 0.05
