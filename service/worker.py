@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ EXIT_BROKEN = 70
 """Status of a worker that can run no job any more (`EX_SOFTWARE`)."""
 EXIT_FENCED = 75
 """Status of a worker that stopped because others may think it dead (`EX_TEMPFAIL`)."""
+
+ORPHAN_S = 30.0
+"""Seconds that a worker takes at most to end after its supervisor."""
 
 log = structlog.get_logger(__name__)
 
@@ -84,16 +88,12 @@ def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None
     stops: SimpleQueue[Stop] = SimpleQueue()
     _stop_on_signals(stops, settings.drain_s, ignore_interrupt=options.executor_id is not None)
     if options.lifeline is not None:
-        lifeline.watch(options.lifeline, lambda: stops.put(Stop("the supervisor is gone", 0)))
+        lifeline.watch(options.lifeline, lambda: _stop_orphaned(stops))
 
     prepare(settings.resolved_database_url)
     queue = DbosQueue(settings.resolved_database_url)
     executor_id = options.executor_id or new_executor_id()
-    upkeep = None
-    if options.executor_id is None:
-        upkeep = Upkeep(queue, settings.lease_s, on_fenced=_exit_fenced)
-        upkeep.adopt(executor_id)
-        upkeep.start()
+    upkeep = _own_upkeep(queue, settings.lease_s, executor_id) if options.executor_id is None else None
     reporter = DatabaseReporter(queue.engine, executor_id)
     with make_body(settings, reporter) as body:
         worker = DbosWorker(
@@ -134,6 +134,21 @@ def _stop_on_signals(stops: SimpleQueue[Stop], drain_s: float, ignore_interrupt:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN if ignore_interrupt else stop)
+
+
+def _stop_orphaned(stops: SimpleQueue[Stop]) -> None:
+    """The supervisor is gone: give everything back, in order or after a while without. Nobody is left to kill us."""
+    last_resort = threading.Timer(ORPHAN_S, os._exit, [EXIT_BROKEN])
+    last_resort.daemon = True
+    last_resort.start()
+    stops.put(Stop("the supervisor is gone", 0))
+
+
+def _own_upkeep(queue: DbosQueue, lease_s: float, executor_id: str) -> Upkeep:
+    upkeep = Upkeep(queue, lease_s, on_fenced=_exit_fenced)
+    upkeep.adopt(executor_id)
+    upkeep.start()
+    return upkeep
 
 
 def _exit_fenced(executor_id: str) -> None:
