@@ -68,4 +68,4 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     }
     for task, counts in _STEPS.items()
 }
-"""What each preset sets in `params`, by task. `solvers.presets` adds `sigma_max`, which depends on the noise."""
+"""What each preset sets in `params`, by task. `solvers.presets` adds `sigma_max` and `prior_weight`."""
