@@ -1,8 +1,8 @@
 """Parameters of RED-Diff for each task, chosen on crops of training photographs with the bundled prior.
 
-PSNR in dB there, 20 / 40 / 80 calls: 50 % of the pixels missing 32.6 / 32.9 / 32.9 (biharmonic 31.1), strokes over 25 %
-26.4 / 26.5 / 26.6 (25.9), bicubic x2 31.7 / 31.7 / - (Pillow 29.1), x4 27.0 / 27.0 / 27.1 (24.8); denoising in 1 / 8 / 16
-calls at 25/255 30.2 / 30.6 / 30.6 (non-local means 28.5).
+PSNR in dB there, 20 / 40 / 80 calls: half of the pixels missing 32.6 / 32.9 / 32.9 (biharmonic 31.1), strokes over a
+quarter 26.4 / 26.5 / 26.6 (25.9), bicubic x2 31.7 / 31.7 / - (Pillow 29.1), x4 27.0 / 27.0 / 27.1 (24.8); denoising in
+1 / 8 / 16 calls at 25/255 30.2 / 30.6 / 30.6 (non-local means 28.5).
 """
 
 from solvers.red_diff import RedDiffParameters
