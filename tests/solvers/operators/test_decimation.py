@@ -67,3 +67,12 @@ def test_either_axis():
     assert torch.allclose(r.forward(x, axis=-2), r.forward(x.mT, axis=-1).mT, atol=1e-15)
     y = torch.randn(2, 3, 3, dtype=torch.float64)
     assert torch.allclose(r.adjoint(y, axis=-2), r.adjoint(y.mT, axis=-1).mT, atol=1e-15)
+
+
+@pytest.mark.parametrize("taps", [(0.2, 0.6, 0.2), (1.0,), (0.3, -0.1, 0.6, -0.1, 0.3)])
+def test_the_eigenvalues_of_a_filter_that_lets_folded_constants_through(taps):
+    """Box and cubic filters stop every frequency that folds onto the constant; others do not."""
+    r = Decimation(4, 3, taps)
+    matrix = as_matrix(r)
+    expected = torch.linalg.eigvalsh(matrix @ matrix.T)
+    assert torch.allclose(r.gram_eigenvalues.sort().values, expected, atol=1e-14)
