@@ -200,6 +200,9 @@ def announce(host: str, port: int, say: Callable[[str], None]) -> None:
             except (URLError, OSError):
                 time.sleep(0.2)
         say(f"Rediffuse answers at {url} (documentation: {url}/docs). For example:")
-        say(f"  curl -H 'Prefer: wait=60' -F image=@photo.jpg -F mask=@mask.png {url}/v1/inpaint")
+        say(
+            f"  curl -H 'Prefer: wait=60' -H 'Accept: image/png' -F image=@examples/pictures/scratched.png"
+            f" -F mask=@examples/pictures/mask.png -o restored.png {url}/v1/inpaint"
+        )
 
     threading.Thread(target=wait, name="announce", daemon=True).start()
