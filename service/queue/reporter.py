@@ -56,7 +56,7 @@ class DatabaseReporter:
             self._progress[job_id] = {"type": "job.progress", "data": data, "at": now()}
 
     def flush(self) -> None:
-        """Write now what is gathered; on a failure keep it for the next time."""
+        """Write now what is gathered; on a failure keep it for the next time, unless it would fail again."""
         with self._writing:
             with self._lock:
                 gathered, self._events = self._events, defaultdict(list)
@@ -65,8 +65,10 @@ class DatabaseReporter:
                 return
             try:
                 self._write(gathered, progress)
-            except sa.exc.SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 - progress is worth neither the thread that writes it nor a job
                 log.warning("progress was not written", error=str(error))
+                if _is_hopeless(error):
+                    return
                 with self._lock:
                     for job_id, earlier in gathered.items():
                         self._events[job_id][:0] = earlier
@@ -82,6 +84,7 @@ class DatabaseReporter:
 
     def _write(self, gathered: dict[str, list[Json]], progress: dict[str, Json]) -> None:
         rows: list[Json] = []
+        replaced: list[str] = []
         with self.engine.begin() as connection:
             for job_id in sorted(gathered.keys() | progress.keys()):  # sorted: two writers never lock crosswise
                 new = gathered.get(job_id, []) + ([progress[job_id]] if job_id in progress else [])
@@ -94,11 +97,19 @@ class DatabaseReporter:
                     .values(values)
                     .returning(jobs.c.seq)
                 ).scalar()
-                if last is not None:
-                    rows += [{**event, "job_id": job_id, "seq": last - len(new) + 1 + i} for i, event in enumerate(new)]
-            if progress:
+                if last is None:
+                    continue
+                rows += [{**event, "job_id": job_id, "seq": last - len(new) + 1 + i} for i, event in enumerate(new)]
+                if job_id in progress:
+                    replaced.append(job_id)
+            if replaced:
                 connection.execute(
-                    events.delete().where(events.c.type == "job.progress", events.c.job_id.in_(progress.keys()))
+                    events.delete().where(events.c.type == "job.progress", events.c.job_id.in_(replaced))
                 )
             if rows:
                 connection.execute(events.insert(), rows)
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Whether the database would refuse the same rows again: they are no JSON, or break a rule of the tables."""
+    return isinstance(error, sa.exc.DataError | sa.exc.IntegrityError) or not isinstance(error, sa.exc.DBAPIError)

@@ -83,7 +83,8 @@ class Upkeep:
     def _round(self) -> None:
         try:
             self.tick()
-        except sa.exc.SQLAlchemyError as error:
-            log.warning("the database did not answer", error=str(error))
+        except Exception as error:  # noqa: BLE001 - without this thread nobody beats and no lost job comes back
+            foreseen = isinstance(error, sa.exc.SQLAlchemyError)
+            log.warning("a round of the upkeep was cut short", error=str(error), exc_info=not foreseen)
             for executor_id in self.membership.beyond_lease(set(self._mine)):
                 self._fence(executor_id)

@@ -56,6 +56,26 @@ def test_nothing_is_said_of_a_job_that_is_not_ours_any_more(queue: DbosQueue) ->
     assert queue.get("ended").progress is None
 
 
+def test_the_progress_of_the_new_owner_outlives_what_the_old_one_still_says(queue: DbosQueue) -> None:
+    running_job(queue, "moved", executor_id="another")
+    new, old = DatabaseReporter(queue.engine, "another"), DatabaseReporter(queue.engine, "me")
+    new.progress("moved", {"step": 7})
+    new.flush()
+    old.progress("moved", {"step": 99})
+    old.flush()
+    assert log(queue, "moved") == [(2, "job.progress", {"step": 7})]
+
+
+def test_what_no_database_takes_does_not_hold_up_what_comes_after(queue: DbosQueue) -> None:
+    running_job(queue, "a")
+    reporter = DatabaseReporter(queue.engine, "me")
+    reporter.warning("a", {"n": object()})
+    reporter.flush()
+    reporter.warning("a", {"n": 2})
+    reporter.flush()
+    assert log(queue, "a") == [(2, "job.warning", {"n": 2})]
+
+
 def test_what_could_not_be_written_is_kept_in_order_and_newer_progress_wins(queue: DbosQueue) -> None:
     running_job(queue, "a")
     reporter = DatabaseReporter(queue.engine, "me")
