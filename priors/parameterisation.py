@@ -48,7 +48,9 @@ class EdmPrior:
         self.time_map = TIME_MAPS[time_map]
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        # A network knows nothing below the smallest level of its training: ask for that level there.
-        sigma = sigma.clamp(self.info.sigma_min, self.info.sigma_max)
-        c_skip, c_out, c_in = edm_preconditioning(sigma, self.sigma_data)
-        return c_skip * x + c_out * self.network(c_in * x, self.time_map(sigma))
+        # A network knows nothing outside the levels of its training. Below them, ask for the smallest. Above them,
+        # shrink the input until its noise is of the largest: beside so much noise the size of an image hardly matters.
+        level = sigma.clamp(self.info.sigma_min, self.info.sigma_max)
+        x = x * (level / sigma).clamp(max=1).reshape(-1, 1, 1, 1)
+        c_skip, c_out, c_in = edm_preconditioning(level, self.sigma_data)
+        return c_skip * x + c_out * self.network(c_in * x, self.time_map(level))
