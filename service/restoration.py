@@ -71,7 +71,6 @@ class Restorer:
             claim.request["prior"],
             on_query=ProgressReport(claim, self.reporter, self.storage, self.pictures),
             deadline=None if claim.deadline_at is None else time.monotonic() + claim.deadline_at - time.time(),
-            solo=claim.is_suspect,
             weight=PRIORITY_WEIGHT[claim.request["priority"]],
         )
         self.reporter.started(claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt})

@@ -66,7 +66,6 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
         lambda name: load_prior(settings.models_dir, name, device),
         device,
         max_batch_pixels=settings.max_batch_pixels,
-        max_lanes=settings.concurrency,
         observe=metrics,
     )
     writer.start()

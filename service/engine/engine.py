@@ -50,18 +50,16 @@ class Engine:
         *,
         max_batch_pixels: int = 0,
         tile_sizes: tuple[int, ...] = (64, 128, 256),
-        max_lanes: int = 64,
         observe: EngineObserver | None = None,
     ):
-        """load_prior: gives a prior on `device`; called once a name. max_batch_pixels: 0 chooses by the device.
-        max_lanes: jobs that run at one time; more may be submitted, and wait."""
+        """load_prior: gives a prior on `device`; called once a name. max_batch_pixels: 0 chooses by the device."""
         self.device = torch.device(device)
         self._tile_sizes = tile_sizes
         self._observe = observe or Unobserved()
         self._runner = Runner(load_prior, self.device)
         self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
         self._numbers = itertools.count()
-        self._roster = Roster(max_lanes)
+        self._roster = Roster()
         self._died = False
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
@@ -79,26 +77,23 @@ class Engine:
         *,
         on_query: Callable[[Query], None] | None = None,
         deadline: float | None = None,
-        solo: bool = False,
         weight: float = 1.0,
     ) -> Future[Outcome]:
-        """Run `start()` to its solution; `start`, the solver and `on_query` run in the engine's thread.
+        """Run `start()` to its solution, from now on, beside all others that are here.
 
-        deadline: on the clock of `time.monotonic`. solo: run it alone. weight: its importance among those that wait.
+        `start`, the solver and `on_query` run in the engine's thread. How many may be here, and who beside whom, is for
+        the caller to say (`service.queue.gate`). deadline: on the clock of `time.monotonic`. weight: its importance
+        among those that wait for a prior call.
         The future raises SolverDiverged, DeadlineExceeded, PriorLoadFailed, OutOfMemory, EngineStopped, CancelledError,
         or whatever else the solver raised; cancelling it is the same as `cancel`. Raises EngineStopped after `stop`.
         """
-        lane = Lane(next(self._numbers), Job(job_id, start, prior, on_query, deadline, solo, weight))
+        lane = Lane(next(self._numbers), Job(job_id, start, prior, on_query, deadline, weight))
         self._roster.enter(lane)
         return lane.future
 
     def cancel(self, job_id: str) -> bool:
         """End a job; its solver is left between two steps. False where there is none of this id that has not ended."""
         return any([lane.future.cancel() for lane in self._roster.present(job_id)])
-
-    def room(self) -> int:
-        """How many more jobs would start at once. 0 while a suspect waits or runs: what came now would only wait."""
-        return self._roster.room()
 
     def stop(self, drain: bool, timeout_s: float | None = None) -> None:
         """Take no more jobs and end the thread.

@@ -28,7 +28,6 @@ class Job:
     on_query: Callable[[Query], None] | None = None
     deadline: float | None = None
     """On the clock of `time.monotonic`."""
-    solo: bool = False
     weight: float = 1.0
 
 

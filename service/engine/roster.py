@@ -1,8 +1,8 @@
-"""Who is here and who may start: shared by the engine's thread and those that submit, cancel and ask for room."""
+"""Who is here: shared by the engine's thread and those that submit and cancel."""
 
 import threading
+from collections import deque
 
-from service.engine.admission import Admission
 from service.engine.errors import EngineStopped
 from service.engine.lane import Lane
 
@@ -10,10 +10,10 @@ from service.engine.lane import Lane
 class Roster:
     """All lanes that have not ended, behind one lock."""
 
-    def __init__(self, max_lanes: int):
+    def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._admission = Admission(max_lanes)
         self._lanes: dict[int, Lane] = {}
+        self._arrived: deque[Lane] = deque()
         self._closed = False
         self._aborted = False
 
@@ -23,19 +23,19 @@ class Roster:
             if self._closed:
                 raise EngineStopped("the engine takes no more jobs")
             self._lanes[lane.number] = lane
-            self._admission.enter(lane.number, lane.job.solo)
+            self._arrived.append(lane)
             self._changed.notify()
 
     def start_next(self) -> Lane | None:
-        """The lane that may start now; it counts as running from here on."""
+        """The next lane that has not been started, in the order of arrival; None where all have."""
         with self._changed:
-            number = self._admission.next()
-            return None if number is None else self._lanes[number]
+            return self._arrived.popleft() if self._arrived else None
 
     def leave(self, lane: Lane) -> None:
         with self._changed:
             del self._lanes[lane.number]
-            self._admission.leave(lane.number)
+            if lane in self._arrived:
+                self._arrived.remove(lane)
 
     def __getitem__(self, number: int) -> Lane:
         with self._changed:
@@ -45,10 +45,6 @@ class Roster:
         """All lanes, or those of one job."""
         with self._changed:
             return [lane for lane in self._lanes.values() if job_id is None or lane.job.id == job_id]
-
-    def room(self) -> int:
-        with self._changed:
-            return 0 if self._closed else self._admission.room()
 
     def close(self, abort: bool) -> None:
         """Nobody enters any more; `abort`: those that are here need not be finished."""

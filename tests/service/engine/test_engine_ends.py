@@ -1,17 +1,17 @@
-"""Cancel, deadline, suspects, room and stop."""
+"""Cancel, deadline and stop."""
 
 import itertools
 import threading
 import time
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
 
 import pytest
 import torch
 
-from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome
+from service.engine.engine import DeadlineExceeded, Engine, EngineStopped
 from solvers.query import Query, Solver
-from tests.service.engine.parts import LEVELS, WAIT_S, Gate, Y, assert_good, endless, good, levels, submit_beside
+from tests.service.engine.parts import WAIT_S, Gate, Y, assert_good, endless, good, levels, submit_beside
 
 # Cancel and deadline
 
@@ -54,7 +54,7 @@ def test_a_cancelled_future_is_a_cancelled_job(engine: Engine) -> None:
     assert future.cancel()
     assert closed.wait(WAIT_S)
     assert_good(engine.submit("next", good, "p"))
-    assert engine.room() == 64
+    assert not engine.cancel("job")
 
 
 def test_cancel_before_the_start(engine: Engine) -> None:
@@ -126,44 +126,7 @@ def test_a_deadline_acts_at_the_next_step(engine: Engine) -> None:
     assert max(steps) <= 2
 
 
-# Suspects
-
-
-def test_a_suspect_runs_alone_and_nobody_starves(engine: Engine) -> None:
-    gate, log = Gate(), []
-
-    def job(name: str, **options) -> Future[Outcome]:
-        return engine.submit(name, good, "p", on_query=lambda query: log.append(name), **options)
-
-    engine.submit("gate", gate.start, "p")
-    names = ["a", "b", "S", "c", "d", "T", "e"]
-    futures = [job(name, solo=name.isupper()) for name in names]
-    assert engine.room() == 0
-    gate.open()
-    for future in futures:
-        assert_good(future)
-    for name in names:
-        inside = log[log.index(name) : len(log) - log[::-1].index(name)]
-        assert set(inside) == {name} if name.isupper() else not any(other.isupper() for other in inside)
-    assert len(log) == len(names) * len(LEVELS)
-    assert futures[2].result().mean_batch == 1
-    assert futures[0].result().mean_batch == 2
-    assert engine.room() == 64
-
-
-# Room and stop
-
-
-def test_room_counts_what_is_here(make_engine) -> None:
-    engine, gate = make_engine(max_lanes=3), Gate()
-    engine.submit("gate", gate.start, "p")
-    assert engine.room() == 2
-    futures = [engine.submit(f"{n}", good, "p") for n in range(5)]
-    assert engine.room() == 0
-    gate.open()
-    for future in futures:
-        assert_good(future)
-    assert engine.room() == 3
+# Stop
 
 
 def test_stop_with_drain_finishes_everything(engine: Engine) -> None:
@@ -172,7 +135,6 @@ def test_stop_with_drain_finishes_everything(engine: Engine) -> None:
     for each in [future, *others]:
         assert_good(each)
     assert not engine.healthy
-    assert engine.room() == 0
     with pytest.raises(EngineStopped):
         engine.submit("late", good, "p")
 
@@ -180,7 +142,7 @@ def test_stop_with_drain_finishes_everything(engine: Engine) -> None:
 def test_stop_without_drain_gives_the_jobs_back(engine: Engine) -> None:
     running = threading.Event()
     first = engine.submit("first", endless, "p", on_query=lambda query: running.set())
-    second = engine.submit("second", endless, "p", solo=True)
+    second = engine.submit("second", endless, "p")
     assert running.wait(WAIT_S)
     engine.stop(drain=False)
     for future in (first, second):

@@ -10,42 +10,36 @@ from service.engine.roster import Roster
 from tests.service.engine.parts import good
 
 
-def lane_of(number: int, job_id: str = "job", solo: bool = False) -> Lane:
-    return Lane(number, Job(job_id, good, "p", solo=solo))
+def lane_of(number: int, job_id: str = "job") -> Lane:
+    return Lane(number, Job(job_id, good, "p"))
 
 
-def test_lanes_start_in_order_and_leave_room_behind() -> None:
-    roster = Roster(max_lanes=1)
-    first, second = lane_of(0, "a"), lane_of(1, "b")
-    roster.enter(first)
-    roster.enter(second)
+def test_lanes_start_once_in_the_order_of_arrival() -> None:
+    roster = Roster()
+    first, second, third = (lane_of(number, name) for number, name in enumerate("abc"))
+    for lane in (first, second, third):
+        roster.enter(lane)
     assert roster.start_next() is first
-    assert roster.start_next() is None
-    assert roster.present() == [first, second]
+    assert roster.present() == [first, second, third]
     assert roster.present("b") == [second]
     assert roster[1] is second
     roster.leave(first)
-    assert roster.start_next() is second
-    roster.leave(second)
-    assert (roster.present(), roster.room()) == ([], 1)
-
-
-def test_a_suspect_takes_all_the_room() -> None:
-    roster = Roster(max_lanes=8)
-    roster.enter(lane_of(0, solo=True))
-    assert roster.room() == 0
+    roster.leave(second)  # before its start
+    assert roster.start_next() is third
+    assert roster.start_next() is None
+    roster.leave(third)
+    assert roster.present() == []
 
 
 def test_nobody_enters_after_the_close() -> None:
-    roster = Roster(max_lanes=8)
+    roster = Roster()
     roster.close(abort=False)
-    assert roster.room() == 0
     with pytest.raises(EngineStopped):
         roster.enter(lane_of(0))
 
 
 def test_wait_ends_when_all_have_left_or_at_once_where_they_are_abandoned() -> None:
-    roster, lane = Roster(max_lanes=8), lane_of(0)
+    roster, lane = Roster(), lane_of(0)
     roster.enter(lane)
     roster.close(abort=False)
     assert roster.wait()
@@ -57,7 +51,7 @@ def test_wait_ends_when_all_have_left_or_at_once_where_they_are_abandoned() -> N
 
 @pytest.mark.parametrize("arrives", [True, False], ids=["a lane", "the close"])
 def test_wait_blocks_until_there_is_news(arrives: bool) -> None:
-    roster, answers = Roster(max_lanes=8), []
+    roster, answers = Roster(), []
     thread = threading.Thread(target=lambda: answers.append(roster.wait()))
     thread.start()
     assert not answers
