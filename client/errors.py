@@ -18,7 +18,7 @@ RediffuseError
 """
 
 from api_schemas.jobs import Job
-from api_schemas.problems import Problem
+from api_schemas.problems import FieldError, Problem
 
 
 class RediffuseError(Exception):
@@ -63,7 +63,7 @@ class ProblemError(RediffuseError):
     """The service answered with a problem."""
 
     def __init__(self, problem: Problem):
-        fields = "".join(f"\n  {error.pointer}: {error.detail}" for error in problem.errors)
+        fields = "".join(f"\n  {error.pointer}: {error.detail}" for error in unsaid(problem))
         super().__init__(f"{problem.title}: {problem.detail}{fields}")
         self.problem = problem
 
@@ -103,6 +103,11 @@ class UnavailableError(ProblemError):
 
 class ServerError(ProblemError):
     """A fault of the service."""
+
+
+def unsaid(problem: Problem) -> list[FieldError]:
+    """The fields that are wrong, without those that the detail tells already."""
+    return [error for error in problem.errors if error.detail not in problem.detail]
 
 
 BY_STATUS: dict[int, type[ProblemError]] = {

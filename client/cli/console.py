@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from api_schemas.problems import Problem
-from client.errors import AuthenticationError, ConnectionFailed, JobFailedError, ProblemError, RediffuseError
+from client.errors import AuthenticationError, ConnectionFailed, JobFailedError, ProblemError, RediffuseError, unsaid
 from client.folders import OrderRefused
 from client.sync_client import Rediffuse
 
@@ -51,7 +51,7 @@ def tell(error: Exception) -> None:
     console = error_console()
     console.print(f"[bold red]Error:[/] {escape(headline(error))}", highlight=False, soft_wrap=True)
     problem = problem_of(error)
-    for field in problem.errors if problem else []:
+    for field in unsaid(problem) if problem else []:
         console.print(f"  [bold]{escape(field.pointer)}[/] {escape(field.detail)}", highlight=False, soft_wrap=True)
     if isinstance(error, ConnectionFailed):
         console.print("Start a service on this machine with `make serve`, or name another with --url or REDIFFUSE_URL.")
@@ -61,6 +61,8 @@ def tell(error: Exception) -> None:
 
 def headline(error: Exception) -> str:
     problem = problem_of(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
     if problem is None:
         return str(error)
     place = f"job {error.job.id} {error.job.status}: " if isinstance(error, JobFailedError) else ""

@@ -8,14 +8,22 @@ import typer
 from client._connection import DEFAULT_URL
 from client.cli import options
 from client.cli.batch import restore_folder
-from client.cli.single import restore
+from client.cli.single import beside, restore
 from client.folders import FolderOrder
 
 
 def denoise(
     image: Annotated[Path, typer.Argument(help="The noisy picture, or a folder of them.")],
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, or folder for the results.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, whose suffix chooses the format; or folder for the results.",
+            show_default="beside what is denoised, named after it",
+        ),
+    ] = None,
     sigma: options.Sigma = "auto",
     seed: options.Seed = None,
     prior: options.Prior = None,
@@ -28,6 +36,8 @@ def denoise(
     api_key: options.ApiKey = None,
 ) -> None:
     """Remove noise from a picture, or from every picture of a folder (as `rediffuse batch denoise` does)."""
+    is_folder = image.is_dir()
+    target = output or beside(image, "denoised", suffix="" if is_folder else ".png")
     fields = options.request_options(
         seed=seed,
         prior=prior,
@@ -35,12 +45,18 @@ def denoise(
         steps=steps,
         param=param,
         sigma=sigma,
-        output_format="png" if image.is_dir() else options.format_of(output),
+        output_format="png" if is_folder else options.format_of(target),
     )
-    if image.is_dir():
-        order = FolderOrder("denoise", image, output, fields, force=force)
+    if is_folder:
+        order = FolderOrder("denoise", image, target, fields, force=force)
         restore_folder(order, url=url, api_key=api_key, as_json=as_json)
         return
     restore(
-        lambda client: client.denoise(image, **fields), output, url=url, api_key=api_key, force=force, as_json=as_json
+        lambda client: client.denoise(image, **fields),
+        image,
+        target,
+        url=url,
+        api_key=api_key,
+        force=force,
+        as_json=as_json,
     )

@@ -11,7 +11,7 @@ from api_schemas.requests import Task
 from client._connection import DEFAULT_URL
 from client.cli import options
 from client.cli.console import connected, failures_told, out, out_json
-from client.cli.single import check_may_write, summary, wait_visibly
+from client.cli.single import check_may_write, estimated_noise, summary, tell_warnings, wait_visibly
 
 app = typer.Typer(no_args_is_help=True, help="Look at jobs, cancel them, run them again, fetch their results.")
 
@@ -87,6 +87,7 @@ def wait(
             ended = wait_visibly(client, client.job(job), timeout)
             if output is not None:
                 client.save(ended, output)
+                tell_warnings(ended)
         if as_json or output is None:
             tell(ended, as_json)
         else:
@@ -103,12 +104,21 @@ def tell(job: Job, as_json: bool) -> None:
         "task": job.task,
         "status": job.status,
         "created": job.created_at,
+        "prior": job.request.get("prior"),
+        "preset": job.request.get("preset"),
         "seed": job.request.get("seed"),
     }
     if job.queue is not None:
         lines["in queue"] = f"{job.queue.ahead} jobs ahead"
     if job.progress is not None:
         lines["progress"] = f"step {job.progress.step} of {job.progress.total_steps}"
+    if job.timings is not None and job.timings.run_s is not None:
+        lines["ran"] = f"{job.timings.run_s:.1f} s"
+    noise = estimated_noise(job)
+    if noise is not None:
+        lines["noise"] = f"{noise} (estimated)"
+    if job.result is not None:
+        lines["result"] = job.links.result
     if job.retry_of is not None:
         lines["retry of"] = job.retry_of
     if job.error is not None:

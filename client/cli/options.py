@@ -15,12 +15,20 @@ FORMAT_OF_SUFFIX = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".webp": "we
 Url = Annotated[str, typer.Option(envvar="REDIFFUSE_URL", help="Address of the service.", show_default=DEFAULT_URL)]
 ApiKey = Annotated[str | None, typer.Option(envvar="REDIFFUSE_API_KEY", help="Key of the service, where it asks.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Out = Annotated[Path, typer.Option("--output", "-o", help="File to write; its suffix chooses the format.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over files that this command did not make.")]
-Seed = Annotated[int | None, typer.Option(help="Drawn, and told, where absent.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="File to write; its suffix chooses the format.",
+        show_default="a PNG beside the picture, named after it",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
+Seed = Annotated[int | None, typer.Option(help="The same seed gives the same picture; drawn, and told, where absent.")]
 Prior = Annotated[str | None, typer.Option(help="Name of the prior; see `rediffuse priors`.")]
-PresetName = Annotated[Preset | None, typer.Option(help="How much effort.")]
-Steps = Annotated[int | None, typer.Option(help="Denoiser calls.")]
+PresetName = Annotated[Preset | None, typer.Option(help="How many denoiser calls: `fast` where absent.")]
+Steps = Annotated[int | None, typer.Option(help="Denoiser calls, in place of the preset's.")]
 Param = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the solver; may be repeated.")
 ]
@@ -82,9 +90,12 @@ def noise(sigma: str) -> str | dict[str, float]:
         return sigma
     above, _, below = sigma.partition("/")
     try:
-        return {"sigma": float(above) / float(below or 1)}
+        level = float(above) / float(below or 1)
     except (ValueError, ZeroDivisionError):
         raise typer.BadParameter("give `auto`, or a number such as 0.1 or 25/255", param_hint="--sigma") from None
+    if not 0 <= level <= 1:
+        raise typer.BadParameter("give 0 to 1: a level of 25 on the 0 to 255 scale is 25/255", param_hint="--sigma")
+    return {"sigma": level}
 
 
 def format_of(path: Path) -> str:

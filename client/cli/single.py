@@ -14,6 +14,7 @@ from client.sync_client import Rediffuse
 
 def restore(
     create: Callable[[Rediffuse], Job],
+    image: Path,
     target: Path,
     *,
     url: str,
@@ -21,16 +22,25 @@ def restore(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Create a job, show it run, and save its result to `target`."""
+    """Create a job for `image`, show it run, and save its result to `target`."""
     with failures_told(as_json):
+        if image.is_dir():
+            raise OrderRefused(f"{image} is a folder; `rediffuse batch` restores folders")
         check_may_write(target, force)
         with connected(url, api_key) as client:
             job = wait_visibly(client, create(client))
             client.save(job, target)
+        tell_warnings(job)
         if as_json:
             out_json(job.model_dump(mode="json"))
         else:
             out(summary(job, target))
+
+
+def beside(image: Path, what: str, suffix: str = ".png") -> Path:
+    """Where a result goes that nobody gave a name: `photo.jpg` becomes `photo-denoised.png`."""
+    named = image.resolve() if image.name in ("", "..") else image
+    return named.with_name(f"{named.stem if suffix else named.name}-{what}{suffix}")
 
 
 def check_may_write(target: Path, force: bool) -> None:
@@ -50,7 +60,7 @@ def wait_visibly(client: Rediffuse, job: Job, timeout_s: float | None = None) ->
         TimeRemainingColumn(),
     )
     console = error_console()
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         line = bar.add_task(f"{job.task} {job.status}", total=1.0)
 
         def show(progress: JobProgress) -> None:
@@ -67,9 +77,23 @@ def wait_visibly(client: Rediffuse, job: Job, timeout_s: float | None = None) ->
             raise
 
 
+def tell_warnings(job: Job) -> None:
+    """What the service could not keep of the picture."""
+    for warning in job.result.warnings if job.result else []:
+        error_console().print(f"Note: {warning.detail}", highlight=False, markup=False, soft_wrap=True)
+
+
 def summary(job: Job, target: Path) -> str:
     """One line: what was made, and with what it is made again."""
     run_s = job.timings.run_s if job.timings else None
     seconds = "" if run_s is None else f", {run_s:.1f} s"
     request = job.request
-    return f"{target}  (job {job.id}, seed {request.get('seed')}, prior {request.get('prior')}{seconds})"
+    level = estimated_noise(job)
+    noise = "" if level is None else f", noise {level} estimated"
+    return f"{target}  (job {job.id}, seed {request.get('seed')}, prior {request.get('prior')}{noise}{seconds})"
+
+
+def estimated_noise(job: Job) -> str | None:
+    """The level that the service found, in the form that `--sigma` takes."""
+    sigma = job.result.metrics.get("noise_sigma_estimated") if job.result else None
+    return None if sigma is None else f"{255 * sigma:.1f}/255"

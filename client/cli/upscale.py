@@ -7,13 +7,13 @@ import typer
 
 from client._connection import DEFAULT_URL
 from client.cli import options
-from client.cli.single import restore
+from client.cli.single import beside, restore
 
 
 def upscale(
     image: Annotated[Path, typer.Argument(help="The small picture.")],
     *,
-    output: options.Out,
+    output: options.Out = None,
     scale: options.Scale = 2,
     sigma: options.Sigma = None,
     seed: options.Seed = None,
@@ -27,6 +27,7 @@ def upscale(
     api_key: options.ApiKey = None,
 ) -> None:
     """Make a picture larger."""
+    target = output or beside(image, f"x{scale}")
     fields = options.request_options(
         seed=seed,
         prior=prior,
@@ -34,11 +35,12 @@ def upscale(
         steps=steps,
         param=param,
         sigma=sigma,
-        output_format=options.format_of(output),
+        output_format=options.format_of(target),
     )
     restore(
         lambda client: client.super_resolution(image, scale, **fields),
-        output,
+        image,
+        target,
         url=url,
         api_key=api_key,
         force=force,
