@@ -10,6 +10,9 @@ class RequestModel(BaseModel):
 
 
 class ResponseModel(BaseModel):
-    """Sent by the service. A client ignores fields that it does not know yet."""
+    """Sent by the service. A client ignores fields that it does not know yet.
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    The strings below fields are their descriptions under `/docs`.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, use_attribute_docstrings=True)

@@ -32,7 +32,9 @@ class CommonOptions(RequestModel):
     )
     solver: Annotated[str, Field(max_length=100)] = "red_diff"
     params: RedDiffParams = RedDiffParams()
-    preset: Preset = Field("fast", description="sets what `params` leaves open")
+    preset: Preset = Field(
+        "fast", description="effort: 20, 40 or 80 denoiser calls (denoising: 8, 16, 32); sets what `params` leaves open"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, description="drawn and returned where absent")
     output: OutputOptions = OutputOptions()
     preview: PreviewOptions | None = None
@@ -59,14 +61,14 @@ class InpaintOptions(CommonOptions):
 
 class SuperResolutionOptions(CommonOptions):
     task: Literal["super_resolution"] = "super_resolution"
-    scale: int = Field(2, description="one of 2, 3, 4 and 8")
+    scale: int = Field(2, description="times as wide and high: 2, 3, 4 or 8")
     kernel: Literal["bicubic", "box"] = Field("bicubic", description="how the small picture was made from the large")
-    noise: Noise = NoiseLevel(sigma=0)
+    noise: Noise = Field(NoiseLevel(sigma=0), description="noise in the small picture")
 
 
 class DenoiseOptions(CommonOptions):
     task: Literal["denoise"] = "denoise"
-    noise: Noise = "auto"
+    noise: Noise = Field("auto", description="level, or `auto`: estimated, as if it were white")
 
 
 SCALES = (2, 3, 4, 8)

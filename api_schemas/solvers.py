@@ -20,16 +20,17 @@ FAST_ONLY = {"sigma_max", "symmetry"}
 class RedDiffParams(RequestModel):
     """RED-Diff (Mardani et al. 2023), variational restoration with a denoiser as regulariser.
 
-    `fast` takes a closed-form data step and about 20 denoiser calls; `paper` is the published algorithm with Adam.
-    Fields of the other mode are errors.
+    `fast` takes a closed-form data step and few denoiser calls; `paper` is the published algorithm with Adam.
+    Fields of the other mode are errors. What is absent in `fast` is set by `preset`; see `/v1/solvers`.
     """
 
     mode: Literal["fast", "paper"] = Field("fast", description="`fast`: closed-form data step; `paper`: Adam")
     steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
-        None, description="Denoiser calls: 20 for `fast`, 100 for `paper` where absent"
+        None, description="Denoiser calls: of the preset for `fast`, 100 for `paper` where absent"
     )
     prior_weight: Annotated[float, Field(gt=0, le=100)] | None = Field(
-        None, description="lambda, weight of the prior in per-pixel units: 1 for `fast`, 0.25 for `paper` where absent"
+        None,
+        description="lambda, weight of the prior in per-pixel units: of the task, or 0.25 for `paper`, where absent",
     )
     sigma_max: Annotated[float, Field(gt=0, le=80)] | None = Field(
         None, description="`fast`: first noise level on the [-1, 1] scale; chosen by the task where absent"
@@ -37,7 +38,7 @@ class RedDiffParams(RequestModel):
     symmetry: Symmetry | None = Field(
         None,
         description="`fast`: mirror (left and right) or also turn the picture between denoiser calls, which averages "
-        "out errors of the network; only for a prior that was trained on such pictures; `none` where absent",
+        "out errors of the network; only for a prior that was trained on such pictures; of the preset where absent",
     )
     weighting: Weighting | None = Field(None, description="`paper`: w(sigma); `linear` where absent")
     order: TimestepOrder | None = Field(None, description="`paper`: order of the timesteps; `descending` where absent")
