@@ -41,6 +41,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "malformed_request": ProblemKind(400, "The request cannot be read"),
     "missing_credentials": ProblemKind(401, "An API key is needed"),
     "invalid_credentials": ProblemKind(401, "This API key is not known"),
+    "foreign_origin": ProblemKind(403, "Web pages of other sites may not ask a service without API keys"),
     "not_found": ProblemKind(404, "There is nothing at this address"),
     "job_not_found": ProblemKind(404, "There is no such job"),
     "batch_not_found": ProblemKind(404, "There is no such batch"),

@@ -32,6 +32,8 @@ DESCRIPTION = """Restores damaged pictures with pretrained diffusion denoisers.
 
 Everything that takes time is a job: creating one answers 202 with its address. Every problem is an
 `application/problem+json` with a stable `code`."""
+EVERYWHERE = ("missing_credentials", "invalid_credentials", "foreign_origin", "validation_failed", "internal")
+"""Problems that every guarded route may answer with."""
 DECODERS = 4
 """Requests that may hold decoded pictures at one time."""
 
@@ -47,7 +49,7 @@ def create_app(settings: Settings, queue: JobQueue | None = None, storage: Stora
     problems.install(app)
     guarded = {
         "dependencies": [Depends(authenticate)],
-        "responses": problems.responses("missing_credentials", "invalid_credentials", "validation_failed", "internal"),
+        "responses": problems.responses(*EVERYWHERE),
     }
     for module in (tasks, jobs, outputs, files, batches, catalogue):
         app.include_router(module.router, **guarded)

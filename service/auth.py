@@ -1,18 +1,21 @@
-"""Who is asking: API keys as bearer tokens, and the refusal to listen to the world without any."""
+"""Who is asking: API keys as bearer tokens; without any, neither the world nor foreign web pages are listened to."""
 
 import hashlib
 import hmac
 import ipaddress
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from service.problems import Refused
+from service.problems import Refused, wrong_field
 from service.settings import Settings
 
 LOCAL_OWNER = "local"
 """Owner of every job while no keys are set."""
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing. A page of another site cannot read the answers: there are no CORS headers."""
 
 
 class InsecureSettings(ValueError):
@@ -60,13 +63,44 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def refuse_foreign_pages(request: Request) -> None:
+    """Without keys every web page that is opened on this machine could ask the service; none of another site may.
+
+    A page that had its own name lead here (DNS rebinding) still sends that name as `Host`. A form or a script of
+    another site sends its `Origin`, or at least `Sec-Fetch-Site`. Raises `foreign_origin`.
+    """
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    if not is_loopback(hostname(f"//{host}")):
+        raise foreign("host", host)
+    if request.method in READING:
+        return
+    if origin is None and request.headers.get("sec-fetch-site") == "cross-site":
+        raise foreign("sec-fetch-site", "cross-site")
+    if origin is not None and not is_loopback(hostname(origin)):
+        raise foreign("origin", origin)
+
+
+def foreign(header: str, value: str) -> Refused:
+    detail = f"{value!r} is not this machine; set REDIFFUSE_API_KEYS to be asked from elsewhere"
+    return wrong_field(f"/header/{header}", "foreign", detail, problem_code="foreign_origin")
+
+
+def hostname(url: str) -> str:
+    """The host of `scheme://host:port`; empty where there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 bearer = HTTPBearer(auto_error=False, description="Needed where the service has API keys.")
 
 
 def authenticate(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> str:
-    """The owner of what the request makes. Raises `missing_credentials` and `invalid_credentials`."""
+    """The owner of what the request makes. Raises `missing_credentials`, `invalid_credentials`, `foreign_origin`."""
     keys: KeyRing = request.app.state.context.keys
     if keys.is_empty:
+        refuse_foreign_pages(request)
         return LOCAL_OWNER
     if credentials is None:
         raise Refused(

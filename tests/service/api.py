@@ -125,7 +125,7 @@ def api_process(settings: Settings) -> Iterator[Process]:
 def running_api(settings: Settings, **options: Any) -> Iterator[Api]:
     """The application in this process, with its background tasks."""
     app = create_app(settings)
-    with TestClient(app, **options) as http:
+    with TestClient(app, base_url="http://127.0.0.1", **options) as http:
         yield Api(http, app.state.context)
     app.state.context.queue.close()
 

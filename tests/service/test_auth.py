@@ -85,3 +85,39 @@ def test_owner_without_keys(idle: Api) -> None:
     record = idle.context.queue.get(idle.submit()["id"])
     assert record is not None
     assert record.owner == "local"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "0.0.0.0", "[", ""])
+def test_another_name_of_this_machine_is_refused(idle: Api, host: str) -> None:
+    """DNS rebinding: the page's own name leads here, so the browser takes us for the page's own server."""
+    assert_problem(idle.http.get("/v1/jobs", headers={"Host": host}), "foreign_origin", "/header/host")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:80", "[::1]:8000"])
+def test_the_names_of_this_machine_are_served(idle: Api, host: str) -> None:
+    assert idle.http.get("/v1/jobs", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1.evil.example", "http://[", ""])
+def test_forms_of_foreign_pages_are_refused(idle: Api, origin: str) -> None:
+    sent = {"files": {"image": ("a", png())}, "headers": {"Origin": origin}}
+    assert_problem(idle.http.post("/v1/denoise", **sent), "foreign_origin", "/header/origin")
+    assert idle.http.get("/v1/jobs").json()["data"] == []
+
+
+def test_a_foreign_page_is_known_without_its_origin_too(idle: Api) -> None:
+    crossing = {"Sec-Fetch-Site": "cross-site"}
+    refused = idle.http.post("/v1/denoise", files={"image": ("a", png())}, headers=crossing)
+    assert_problem(refused, "foreign_origin", "/header/sec-fetch-site")
+    assert idle.http.get("/v1/jobs", headers=crossing).status_code == 200  # a link may lead here
+
+
+def test_pages_of_this_machine_may_ask(idle: Api) -> None:
+    headers = {"Origin": "http://localhost:8000", "Sec-Fetch-Site": "same-origin"}
+    assert idle.http.post("/v1/denoise", files={"image": ("a", png())}, headers=headers).status_code == 202
+
+
+def test_with_keys_the_key_decides(make_api: MakeApi) -> None:
+    http = make_api(api_keys=["ann:one"]).http
+    headers = {"Authorization": "Bearer one", "Host": "photos.example", "Origin": "https://other.example"}
+    assert http.post("/v1/denoise", files={"image": ("a", png())}, headers=headers).status_code == 202

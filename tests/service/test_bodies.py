@@ -26,7 +26,7 @@ def raw(server: Process, head: str, body: bytes = b"") -> tuple[int, dict[str, s
     """Status and problem of a request that is written by hand; the answer must come without more being sent."""
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname or "", address.port or 0), timeout=30) as connection:
-        connection.sendall(f"POST /v1/denoise HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + body)
+        connection.sendall(f"POST /v1/denoise HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n\r\n".encode() + body)
         answer = b""
         while b"\r\n\r\n" not in answer or not answer.endswith(b"}"):
             chunk = connection.recv(65536)
@@ -67,7 +67,7 @@ def test_a_client_that_hangs_up_harms_nobody(server: Process) -> None:
     address = urlsplit(server.url)
     with socket.create_connection((address.hostname or "", address.port or 0)) as connection:
         head = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000"
-        connection.sendall(f"POST /v1/denoise HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n--b".encode())
+        connection.sendall(f"POST /v1/denoise HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\n\r\n--b".encode())
     refused = 'http_requests_total{code="400",route="/v1/denoise"} 1.0'
     for _ in range(100):
         text = httpx.get(f"{server.url}/metrics", timeout=30).text
