@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import math
+import re
 
 from api_schemas.jobs import JobList
 from service.presentation import present
@@ -25,7 +26,12 @@ def decode(cursor: str | None) -> tuple[float, str] | None:
         moment, job_id = json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, TypeError, RecursionError):
         moment, job_id = None, None
-    if not isinstance(moment, float) or not isinstance(job_id, str) or not math.isfinite(moment) or "\0" in job_id:
+    if (
+        not isinstance(moment, float)
+        or not isinstance(job_id, str)
+        or not math.isfinite(moment)
+        or not re.fullmatch(ID, job_id)
+    ):
         raise wrong_field("/query/cursor", "cursor", "take it from `next_cursor` as it is")
     return moment, job_id
 

@@ -70,7 +70,7 @@ def test_lists_are_filtered(idle: Api) -> None:
 def test_a_list_with_wrong_parameters_is_refused(idle: Api) -> None:
     for name, value in {"cursor": "x", "limit": "0", "status": "lost", "task": "x", "batch_id": "\0"}.items():
         assert_problem(idle.http.get("/v1/jobs", params={name: value}), "validation_failed", f"/query/{name}")
-    for forged in ("WzFd", "WyJhIiwiYiJd", "W05hTiwiYSJd", "eyJhIjoxLCJiIjoyfQ=="):
+    for forged in ("WzFd", "WyJhIiwiYiJd", "W05hTiwiYSJd", "eyJhIjoxLCJiIjoyfQ==", "WzEuMCwgIlx1ZDgwMCJd"):
         assert_problem(idle.http.get("/v1/jobs", params={"cursor": forged}), "validation_failed", "/query/cursor")
 
 
