@@ -96,7 +96,7 @@ class Batches:
             try:
                 job = self._job(origin, request, item, batch_id, index)
             except Refused as error:
-                outcome["problem"] = at_item(error.problem, index).model_dump(mode="json")
+                outcome["problem"] = at_item(error.problem, request, index).model_dump(mode="json")
             else:
                 jobs.append(job)
                 outcome["job_id"] = job.id
@@ -139,7 +139,19 @@ class Batches:
         return record
 
 
-def at_item(found: Problem, index: int) -> Problem:
+def at_item(found: Problem, request: BatchRequest, index: int) -> Problem:
     """Pointers of an item's problem, seen from the whole request."""
-    errors = [each.model_copy(update={"pointer": f"/items/{index}{each.pointer}"}) for each in found.errors]
+    errors = [
+        each.model_copy(update={"pointer": place(request, index, each.pointer) + each.pointer}) for each in found.errors
+    ]
     return found.model_copy(update={"errors": errors})
+
+
+def place(request: BatchRequest, index: int, pointer: str) -> str:
+    """Where the request has the option that a pointer begins with; the item itself for what is nowhere."""
+    name = pointer.removeprefix("/").partition("/")[0].replace("~1", "/").replace("~0", "~")
+    item = request.items[index]
+    is_own = name in item.model_fields_set - {"params"}
+    if name in item.params and not is_own:
+        return f"/items/{index}/params"
+    return "/defaults" if name in request.defaults and not is_own else f"/items/{index}"

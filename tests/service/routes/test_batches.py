@@ -43,7 +43,18 @@ def test_a_refused_item_does_not_hold_the_others_back(idle: Api) -> None:
     codes = [item["problem"] and item["problem"]["code"] for item in batch["items"]]
     assert codes == [None, "file_not_found", "validation_failed", "unknown_prior", "validation_failed"]
     pointers = [item["problem"]["errors"][0]["pointer"] for item in batch["items"][1:]]
-    assert pointers == ["/items/1/image/file_id", "/items/2/params/steps", "/items/3/prior", "/items/4/mask"]
+    assert pointers == [
+        "/items/1/image/file_id",
+        "/items/2/params/params/steps",
+        "/items/3/params/prior",
+        "/items/4/mask",
+    ]
+
+
+def test_an_option_of_all_items_is_refused_where_it_stands(idle: Api) -> None:
+    batch = create(idle, pictures(idle, 1), defaults={"params": {"steps": 0}, "a/b": 1}).json()
+    pointers = {each["pointer"] for each in batch["items"][0]["problem"]["errors"]}
+    assert pointers == {"/defaults/params/steps", "/defaults/a~1b"}
 
 
 def test_a_batch_of_refused_items_only(idle: Api) -> None:
