@@ -115,6 +115,8 @@ async def read_form(request: Request, max_file_bytes: int, *, files: int) -> For
         form = await parser.parse()
     except MultiPartException as error:
         raise Refused("malformed_request", error.message) from None
+    except UnicodeError:  # some of Python's codecs, like `undefined`, decode nothing at all
+        raise Refused("malformed_request", "the names in the form are not in the charset of its content type") from None
     if not parser.is_complete:
         await form.close()
         raise Refused("malformed_request", "the form ends before its closing boundary")
@@ -169,7 +171,8 @@ async def picture(value: str | UploadFile, name: str, max_file_bytes: int) -> Pi
             detail = "send a file, or `file_id` or `data_url` as JSON text"
             raise wrong_field(f"/{name}", "image_reference", detail) from None
     if (value.size or 0) > max_file_bytes:
-        raise Refused("file_too_large", f"{name} has {value.size} bytes; the limit is {max_file_bytes}")
+        detail = f"{value.size:,} bytes; the limit is {max_file_bytes:,}"
+        raise wrong_field(f"/{name}", "too_large", detail, problem_code="file_too_large")
     return await value.read()
 
 

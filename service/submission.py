@@ -114,7 +114,7 @@ class Submissions:
         return options.model_dump(mode="json") | self._choose_prior(options.prior) | {"seed": seed}
 
     def _choose_prior(self, name: str | None) -> Json:
-        prior = self.catalogue.prior(name or self.settings.default_prior)
+        prior = self.catalogue.prior(self.settings.default_prior if name is None else name)
         if prior is None and name is None:
             raise Refused("not_ready", f"the default prior {self.settings.default_prior!r} cannot be read")
         if prior is None:
@@ -225,7 +225,8 @@ def check_scale(scale: int, image: StoredFile, max_pixels: int) -> None:
         raise wrong_field("/scale", "unknown", detail, problem_code="scale_unsupported")
     pixels = image.info["width"] * image.info["height"] * scale**2
     if pixels > max_pixels:
-        raise Refused("image_too_many_pixels", f"the result would have {pixels} pixels; the limit is {max_pixels}")
+        detail = f"the result would have {pixels:,} pixels; the limit is {max_pixels:,}"
+        raise wrong_field("/scale", "too_large", detail, problem_code="image_too_many_pixels")
 
 
 def describe(stored: StoredFile) -> dict[str, Any]:

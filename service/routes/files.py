@@ -14,6 +14,7 @@ from service.idempotency import IdempotencyKey
 from service.presentation import present_file
 from service.problems import Refused, responses
 from service.storage import BlobMissing
+from service.submission import naming
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 REFUSALS = (
@@ -41,7 +42,8 @@ async def send_file(
 ) -> FileInfo:
     """Store a picture. Equal bytes have an equal id, so a repeat changes nothing but the time it is kept."""
     data, expires_in = await read_file(request, ctx.settings.max_file_bytes, ctx.settings.retention_s)
-    stored, is_new = await ctx.decode(ctx.files.ingest, owner, data, expires_in)
+    with naming("file"):
+        stored, is_new = await ctx.decode(ctx.files.ingest, owner, data, expires_in)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/files/{stored.id}"
     return present_file(stored)

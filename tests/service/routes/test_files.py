@@ -62,8 +62,8 @@ def test_refused_files(make_api: MakeApi) -> None:
     api = make_api(max_file_bytes=100_000)
     post = api.http.post
     picture = ("a.png", png())
-    assert_problem(post("/v1/files", files={"file": ("a", b"text")}), "unsupported_image")
-    assert_problem(post("/v1/files", files={"file": ("a", b"x" * 100_001)}), "file_too_large")
+    assert_problem(post("/v1/files", files={"file": ("a", b"text")}), "unsupported_image", "/file")
+    assert_problem(post("/v1/files", files={"file": ("a", b"x" * 100_001)}), "file_too_large", "/file")
     assert_problem(post("/v1/files", files={"file": ("a", b"x" * 3_000_000)}), "file_too_large")
     assert_problem(post("/v1/files", files={"image": picture}), "validation_failed", "/image")
     assert_problem(post("/v1/files", files={"file": (None, "text")}), "validation_failed", "/file")

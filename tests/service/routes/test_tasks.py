@@ -102,9 +102,9 @@ def test_refused_pictures(make_api: MakeApi) -> None:
     assert_problem(form(api, image=png()[:-200]), "unsupported_image", "/image")
     assert_problem(form(api, image=png(100, 100)), "image_too_many_pixels", "/image")
     assert_problem(form(api, image=png(15, 100)), "image_too_small", "/image")
-    assert_problem(form(api, image=b"x" * 50_001), "file_too_large")
+    assert_problem(form(api, image=b"x" * 50_001), "file_too_large", "/image")
     assert_problem(form(api, image=b"x" * 2_000_000), "file_too_large")
-    assert_problem(form(api, "/v1/super-resolution", image=png(32, 32), scale="4"), "image_too_many_pixels")
+    assert_problem(form(api, "/v1/super-resolution", image=png(32, 32), scale="4"), "image_too_many_pixels", "/scale")
 
 
 def test_a_bomb_is_refused_by_its_header(idle: Api) -> None:
@@ -121,6 +121,7 @@ def bomb(side: int) -> bytes:
 
 def test_refused_options(idle: Api) -> None:
     assert_problem(body(idle, prior="none"), "unknown_prior", "/prior")
+    assert_problem(body(idle, prior=""), "unknown_prior", "/prior")
     assert_problem(body(idle, solver="none"), "unknown_solver", "/solver")
     assert_problem(body(idle, "/v1/super-resolution", scale=5), "scale_unsupported", "/scale")
     assert_problem(body(idle, params={"learning_rate": 0.1}), "validation_failed", "/params/learning_rate")
@@ -174,6 +175,8 @@ def test_refused_bodies(idle: Api) -> None:
     assert_problem(post(b"x", "multipart/form-data"), "malformed_request")
     assert_problem(post(b"x", "multipart/form-data; boundary=b"), "malformed_request")
     assert_problem(post(b"--b\r\nx", "multipart/form-data; boundary=b"), "malformed_request")
+    named = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n--b--\r\n'
+    assert_problem(post(named, "multipart/form-data; boundary=b; charset=undefined"), "malformed_request")
     assert_problem(post(b"image=1", "application/x-www-form-urlencoded"), "unsupported_media_type")
     assert_problem(idle.http.post("/v1/denoise"), "unsupported_media_type")
 
