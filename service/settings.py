@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """A job that loses its worker this many times fails as `worker_lost`. The first loss may be a neighbour's deed."""
     drain_s: float = Field(20, ge=0)
     """How long running jobs may go on after SIGTERM before they go back to the queue."""
+    stall_s: float = Field(900, gt=0)
+    """A worker is ended where one prior call or one step of a solver takes this long: it hangs."""
     lease_s: float = Field(20, gt=1)
     """A host that has not been heard of for this long is dead."""
 

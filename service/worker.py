@@ -24,6 +24,7 @@ from service.queue.schema import prepare
 from service.queue.upkeep import Upkeep
 from service.settings import Settings, read_settings
 from service.storage import Storage
+from service.watchdog import Watchdog
 
 EXIT_BROKEN = 70
 """Status of a worker that can run no job any more (`EX_SOFTWARE`)."""
@@ -67,6 +68,7 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
         device,
         max_batch_pixels=settings.max_batch_pixels,
         observe=metrics,
+        watchdog=Watchdog(settings.stall_s),
     )
     writer.start()
     try:

@@ -15,18 +15,18 @@ from contextlib import contextmanager
 import torch
 
 from priors.base import Prior
-from service.engine.errors import DeadlineExceeded, EngineError, EngineStopped, OutOfMemory, PriorLoadFailed
+from service.engine.errors import DeadlineExceeded, EngineStopped, OutOfMemory, PriorLoadFailed
 from service.engine.lane import Job, Lane, Outcome
 from service.engine.observer import EngineObserver, Unobserved
 from service.engine.roster import Roster
 from service.engine.runner import Runner, is_fatal, is_out_of_memory
 from service.engine.scheduler import Batch, BatchKey, Scheduler
+from service.watchdog import Watchdog
 from solvers.query import Query, Solver
 
 __all__ = [
     "DeadlineExceeded",
     "Engine",
-    "EngineError",
     "EngineObserver",
     "EngineStopped",
     "OutOfMemory",
@@ -51,11 +51,14 @@ class Engine:
         max_batch_pixels: int = 0,
         tile_sizes: tuple[int, ...] = (64, 128, 256),
         observe: EngineObserver | None = None,
+        watchdog: Watchdog | None = None,
     ):
-        """load_prior: gives a prior on `device`; called once a name. max_batch_pixels: 0 chooses by the device."""
+        """load_prior: gives a prior on `device`; called once a name. max_batch_pixels: 0 chooses by the device.
+        watchdog: hears before each prior call and each step of a solver."""
         self.device = torch.device(device)
         self._tile_sizes = tile_sizes
         self._observe = observe or Unobserved()
+        self._watchdog = watchdog or Watchdog()
         self._runner = Runner(load_prior, self.device)
         self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
         self._numbers = itertools.count()
@@ -108,7 +111,7 @@ class Engine:
 
     def _main(self) -> None:
         try:
-            while self._roster.wait():
+            while self._wait():
                 self._end_the_late()
                 self._begin_the_next()
                 batch = self._scheduler.next_batch()
@@ -121,6 +124,13 @@ class Engine:
             self._abandon("the engine died", error)
         else:
             self._abandon("the engine was stopped")
+        finally:
+            self._watchdog.rest()
+
+    def _wait(self) -> bool:
+        if not self._roster.present():
+            self._watchdog.rest()
+        return self._roster.wait()
 
     def _end_the_late(self) -> None:
         for lane in self._roster.present():
@@ -157,7 +167,8 @@ class Engine:
             for lane, share in zip(lanes, batch.shares, strict=True)
             for number in range(share.first, share.first + share.count)
         ]
-        began = time.monotonic()
+        self._watchdog.beat()
+        began, failure = time.monotonic(), None
         try:
             denoised = self._runner.run(
                 batch.key.prior,
@@ -166,8 +177,6 @@ class Engine:
             )
         except Exception as error:  # noqa: BLE001 - a network may raise anything; only the jobs it concerns may end
             failure = error
-        else:
-            failure = None
         if failure is not None:
             return self._fail(batch, failure)
         self._observe.batch(batch.key.prior, batch.size, time.monotonic() - began)
@@ -215,6 +224,7 @@ class Engine:
     @contextmanager
     def _guard(self, lane: Lane) -> Iterator[None]:
         """The work of one job: whatever it raises ends this job and no other."""
+        self._watchdog.beat()
         try:
             with torch.no_grad():  # also resets what a solver that yields inside `enable_grad` leaves behind
                 yield

@@ -1,0 +1,60 @@
+"""What hangs ends; what works or has nothing to do does not. In processes of their own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.service.queue.processes import ROOT
+
+PARTS = """
+import ctypes, threading, time
+from service.watchdog import Watchdog
+dog = Watchdog(1.0)
+hang = ctypes.PyDLL(None).sleep  # in native code, with the lock of the interpreter
+"""
+
+ENGINE = """
+import torch
+from service.engine.engine import Engine
+from tests.service.engine.parts import PRIOR, SmallMemory, assert_good, good
+
+class Hanging(SmallMemory):
+    def denoise(self, x, sigma):
+        hang(60)
+
+engine = Engine({"p": PRIOR, "hanging": Hanging()}.__getitem__, "cpu", watchdog=dog)
+assert_good(engine.submit("job", good, "p"))
+"""
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", PARTS + code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("code", ["dog.beat(); hang(60)", "dog.beat(); dog.beat(); threading.Event().wait(60)"])
+def test_what_hangs_is_ended_and_says_where(code: str) -> None:
+    ended = run(code)
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr and 'File "<string>"' in ended.stderr
+
+
+def test_what_beats_or_rests_goes_on() -> None:
+    ended = run("for _ in range(30): dog.beat(); time.sleep(0.05)\ndog.rest(); dog.rest(); hang(2); print('here')")
+    assert (ended.returncode, ended.stdout) == (0, "here\n"), ended.stderr
+
+
+def test_without_a_limit_it_does_nothing() -> None:
+    ended = run("free = Watchdog(); free.beat(); hang(2); free.rest(); print('here')")
+    assert (ended.returncode, ended.stdout) == (0, "here\n"), ended.stderr
+
+
+def test_an_engine_may_be_idle() -> None:
+    ended = run(ENGINE + "time.sleep(2.5); assert_good(engine.submit('job', good, 'p')); print('here')")
+    assert (ended.returncode, ended.stdout) == (0, "here\n"), ended.stderr
+
+
+def test_a_prior_that_hangs_ends_the_process() -> None:
+    ended = run(ENGINE + "engine.submit('job', good, 'hanging').result(60); print('here')")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "denoise" in ended.stderr
