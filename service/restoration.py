@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
+import structlog
 import torch
 from torch.nn import functional
 
@@ -34,6 +35,8 @@ FAILURE_CODES: dict[type[Exception], str] = {
 
 PREVIEW_SIDE = 512
 """Longest side of a preview in pixels."""
+
+log = structlog.get_logger(__name__)
 
 
 class Restorer:
@@ -114,9 +117,25 @@ class Restorer:
             scale=request.get("scale", 1),
             same_scene=request["task"] == "denoise",
         )
+        measured = {
+            "noise_sigma_estimated": formulation.sigma01 if formulation.noise_was_estimated else None,
+            "known_pixels_equal": encoded.known_pixels_equal,
+            "unknown_fraction": None if observed is None else float(1 - observed.mean()),
+            "clipped_fraction": float(((rgb01 < 0) | (rgb01 > 1)).mean()),
+        }
+        return {
+            "artifacts": [self._store(claim, encoded)],
+            "warnings": [{"code": code, "detail": detail} for code, detail in (*picture.warnings, *encoded.warnings)],
+            "parameters": asdict(formulation.parameters),
+            "worker": {"device": str(self.engine.device)},
+            **figures(outcome, measured),
+        }
+
+    def _store(self, claim: Claim, encoded: imaging.Encoded) -> Json:
+        """Put the picture into the store; returns its entry among the artifacts."""
         key = artifact_key(claim.id, claim.attempt, f"result.{encoded.media_type.split('/')[1]}")
         sha256 = self.storage.put(key, encoded.data)
-        artifact = {
+        return {
             "name": "result",
             "key": key,
             "media_type": encoded.media_type,
@@ -124,28 +143,6 @@ class Restorer:
             "height": encoded.height,
             "bytes": len(encoded.data),
             "sha256": sha256,
-        }
-        metrics = {
-            "data_residual": outcome.solution.data_residual,
-            "noise_sigma_estimated": formulation.sigma01 if formulation.noise_was_estimated else None,
-            "known_pixels_equal": encoded.known_pixels_equal,
-            "unknown_fraction": None if observed is None else float(1 - observed.mean()),
-            "clipped_fraction": float(((rgb01 < 0) | (rgb01 > 1)).mean()),
-            **outcome.solution.metrics,
-        }
-        timings = {
-            "load_s": outcome.load_s,
-            "run_s": outcome.run_s,
-            "denoiser_calls": outcome.denoiser_calls,
-            "mean_batch": outcome.mean_batch,
-        }
-        return {
-            "artifacts": [artifact],
-            "metrics": metrics,
-            "warnings": [{"code": code, "detail": detail} for code, detail in (*picture.warnings, *encoded.warnings)],
-            "parameters": asdict(formulation.parameters),
-            "timings": timings,
-            "worker": {"device": str(self.engine.device)},
         }
 
 
@@ -179,7 +176,11 @@ class ProgressReport:
 
     def _store_preview(self, rgb01: np.ndarray, step: int) -> None:
         key = artifact_key(self.claim.id, self.claim.attempt, f"preview-{step}.jpg")
-        self.storage.put(key, imaging.preview_jpeg(rgb01, PREVIEW_SIDE))
+        try:
+            self.storage.put(key, imaging.preview_jpeg(rgb01, PREVIEW_SIDE))
+        except Exception:  # noqa: BLE001 - a store that fails shows itself at the result; a preview is worth a line
+            log.exception("preview was not stored", job=self.claim.id, step=step)
+            return
         self.reporter.preview(self.claim.id, {"step": step, "key": key})
 
 
@@ -188,6 +189,20 @@ def finished(outcome: Outcome) -> Json:
     calls = outcome.denoiser_calls
     residual = outcome.solution.data_residual
     return {"step": calls, "total_steps": calls, "fraction": 1.0, "eta_s": 0.0, "data_residual": residual}
+
+
+def figures(outcome: Outcome, measured: Json) -> Json:
+    """The `metrics` of a result, `measured` among them, and its `timings`."""
+    solution = outcome.solution
+    return {
+        "metrics": {"data_residual": solution.data_residual, **measured, **solution.metrics},
+        "timings": {
+            "load_s": outcome.load_s,
+            "run_s": outcome.run_s,
+            "denoiser_calls": outcome.denoiser_calls,
+            "mean_batch": outcome.mean_batch,
+        },
+    }
 
 
 def choose_device(name: str) -> torch.device:

@@ -95,6 +95,17 @@ def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None
     queue = DbosQueue(settings.resolved_database_url)
     executor_id = options.executor_id or new_executor_id()
     upkeep = _own_upkeep(queue, settings.lease_s, executor_id) if options.executor_id is None else None
+    _work(queue, executor_id, settings, make_body, stops)
+    if upkeep is not None:
+        upkeep.drop(executor_id)
+        upkeep.stop()
+    queue.close()
+
+
+def _work(
+    queue: DbosQueue, executor_id: str, settings: Settings, make_body: MakeBody, stops: SimpleQueue[Stop]
+) -> None:
+    """Take jobs until there is a reason to stop."""
     reporter = DatabaseReporter(queue.engine, executor_id)
     with make_body(settings, reporter) as body:
         worker = DbosWorker(
@@ -113,10 +124,6 @@ def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None
         stop = stops.get()
         log.info("worker stops", worker=executor_id, reason=stop.reason)
         worker.stop(stop.drain_s)
-    if upkeep is not None:
-        upkeep.drop(executor_id)
-        upkeep.stop()
-    queue.close()
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -162,12 +169,19 @@ def _exit_broken() -> None:
     os._exit(EXIT_BROKEN)  # as if killed: the jobs that it was running have lost a worker
 
 
-def main() -> None:
-    run(read_settings(), restorer)
+def main() -> int:
+    """Returns the exit status."""
+    settings = read_settings()
+    try:
+        run(settings, restorer)
+    except Exception:  # noqa: BLE001 - whatever it was: said here, for nothing is said after `os._exit`
+        log.exception("worker failed")
+        return EXIT_BROKEN
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # a thread that hangs in native code must not keep the process
+    os._exit(status)  # a thread that hangs in native code must not keep the process

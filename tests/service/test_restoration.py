@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from structlog.testing import capture_logs
 from torch import Tensor
 
 from api_schemas.requests import OPTIONS
@@ -189,6 +190,24 @@ def test_progress_and_previews(bench: Bench) -> None:
     assert sorted(line["step"] for line in bench.notes.of("preview")) == [2, 4]
     for line in bench.notes.of("preview"):
         assert Image.open(io.BytesIO(bench.storage.get(line["key"]))).size == (47, 33)
+
+
+def test_a_preview_that_cannot_be_stored_is_logged_and_costs_nothing_else(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = bench.storage.put
+
+    def full(key: str, data: bytes) -> str:
+        if "preview" in key:
+            raise OSError("no space left on device")
+        return put(key, data)
+
+    monkeypatch.setattr(bench.storage, "put", full)
+    with capture_logs() as lines:
+        bench.run(bench.claim("denoise", png(PIXELS), params={"steps": 6}, preview={"every": 2}))
+        bench.restorer.pictures.shutdown(wait=True)
+    assert sorted(line["step"] for line in lines if line["event"] == "preview was not stored") == [2, 4]
+    assert bench.notes.of("preview") == []
 
 
 def test_a_number_that_is_not_finite_ends_the_job(bench: Bench) -> None:
