@@ -1,4 +1,4 @@
-"""Denoise a folder: python examples/batch_denoise.py noisy/ clean/
+"""Denoise a folder: .venv/bin/python examples/batch_denoise.py noisy/ clean/
 
 All jobs are on the service at once, so that they share the denoiser. `rediffuse batch denoise` also resumes after an
 interruption and writes a manifest.
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from client import Rediffuse, RediffuseError
 
+SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -16,10 +18,11 @@ def main() -> None:
     parser.add_argument("target", type=Path, help="folder for the results")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     arguments = parser.parse_args()
+    pictures = sorted(path for path in arguments.source.iterdir() if path.suffix.lower() in SUFFIXES)
 
     jobs = {}
     with Rediffuse(arguments.url) as service:
-        for picture in sorted(arguments.source.glob("*.[jp][pn]g")):
+        for picture in pictures:
             try:
                 jobs[picture] = service.denoise(picture, noise="auto")
             except RediffuseError as error:

@@ -1,4 +1,4 @@
-"""Fill what a mask marks as lost: python examples/inpaint.py photo.jpg mask.png restored.png"""
+"""Fill what a mask marks as lost: .venv/bin/python examples/inpaint.py photo.jpg mask.png restored.png"""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Make a picture larger: python examples/upscale.py small.png large.png --scale 2"""
+"""Make a picture larger: .venv/bin/python examples/upscale.py small.png large.png --scale 2"""
 
 import argparse
 from pathlib import Path
