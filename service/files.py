@@ -84,6 +84,8 @@ class FileRepository:
         return True
 
     def get(self, owner: str, identifier: str) -> StoredFile | None:
+        if "\0" in identifier:
+            return None  # PostgreSQL would refuse the question
         query = sa.select(files).where(
             files.c.id == identifier, files.c.owner == owner, files.c.expires_at > database.now()
         )

@@ -75,6 +75,8 @@ def test_texts_that_a_database_would_not_keep_are_refused(api: Api) -> None:
     body = {"image": {"file_id": api.send(png())}, "client_ref": "a\0b"}
     assert_problem(api.http.post("/v1/denoise", json=body), "validation_failed", "/client_ref")
     assert_problem(api.http.get("/v1/jobs/%00"), "job_not_found")
+    named = {"image": {"file_id": "a\0b"}}
+    assert_problem(api.http.post("/v1/denoise", json=named), "file_not_found", "/image/file_id")
     assert_problem(api.http.get("/v1/jobs", params={"cursor": "WzEuMCwgIlx1MDAwMCJd"}), "validation_failed")
     fine = {
         "image": body["image"],
