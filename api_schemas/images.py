@@ -39,12 +39,19 @@ class NoiseLevel(RequestModel):
         return self.sigma if self.sigma is not None else (self.sigma_255 or 0.0) / 255
 
 
-def _noise_form(value: Any) -> str:
-    return "auto" if isinstance(value, str) else "level"
+def _noise_form(value: Any) -> str | None:
+    if value == "auto":
+        return "auto"
+    return "level" if isinstance(value, NoiseLevel | dict) else None
 
 
 Noise = Annotated[
-    Annotated[NoiseLevel, Tag("level")] | Annotated[Literal["auto"], Tag("auto")], Discriminator(_noise_form)
+    Annotated[NoiseLevel, Tag("level")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(
+        _noise_form,
+        custom_error_type="noise_form",
+        custom_error_message='give "auto", {"sigma": 0.1} or {"sigma_255": 25}',
+    ),
 ]
 """A level, or `"auto"`: estimated from the picture. Told apart by form, so that an error names one field only."""
 

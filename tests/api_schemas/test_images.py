@@ -29,8 +29,8 @@ def test_both_scales_mean_the_same() -> None:
     ("sent", "location"),
     [
         ({"sigma": 2}, ("level", "sigma")),
-        ("loud", ("auto",)),
-        (0.1, ("level",)),
+        ("loud", ()),
+        (0.1, ()),
         ({"sigma_255": 256}, ("level", "sigma_255")),
     ],
 )
@@ -38,6 +38,11 @@ def test_a_wrong_noise_is_one_error(sent: Any, location: tuple[str, ...]) -> Non
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(Noise).validate_python(sent)
     assert [error["loc"] for error in caught.value.errors()] == [location]
+
+
+def test_a_noise_of_no_known_form_is_told_the_forms() -> None:
+    with pytest.raises(ValidationError, match='give "auto", {"sigma": 0.1} or {"sigma_255": 25}'):
+        TypeAdapter(Noise).validate_python(25)
 
 
 @pytest.mark.parametrize("format", ["webp", "jpeg"])
