@@ -54,7 +54,8 @@ def tell(error: Exception) -> None:
     for field in unsaid(problem) if problem else []:
         console.print(f"  [bold]{escape(field.pointer)}[/] {escape(field.detail)}", highlight=False, soft_wrap=True)
     if isinstance(error, ConnectionFailed):
-        console.print("Start a service on this machine with `make serve`, or name another with --url or REDIFFUSE_URL.")
+        advice = "Start a service on this machine with `make serve`, or name another with --url or REDIFFUSE_URL."
+        console.print(advice, soft_wrap=True)
     if isinstance(error, AuthenticationError):
         console.print("Give a key with --api-key or REDIFFUSE_API_KEY.")
 

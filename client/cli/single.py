@@ -72,7 +72,8 @@ def wait_visibly(client: Rediffuse, job: Job, timeout_s: float | None = None) ->
         except KeyboardInterrupt:
             console.print(
                 f"The job goes on: `rediffuse jobs wait {job.id} -o FILE` waits for it, "
-                f"`rediffuse jobs cancel {job.id}` ends it."
+                f"`rediffuse jobs cancel {job.id}` ends it.",
+                soft_wrap=True,  # a command that is to be copied has no line breaks
             )
             raise
 
