@@ -151,12 +151,7 @@ class Claim:
     """1 in the first run. Never given twice, so that it may name the place of what a run writes."""
     deadline_at: float | None
     losses: int = 0
-    """Runs whose worker was lost. A run that was given back at a shutdown is none."""
-
-    @property
-    def is_suspect(self) -> bool:
-        """It has lost a worker before, so it runs alone: jobs beside it must not be charged for its deeds."""
-        return self.losses > 0
+    """Runs whose worker was lost; a run that was given back at a shutdown is none. See `starts.py`."""
 
 
 class JobFailed(Exception):

@@ -98,6 +98,8 @@ def test_every_process_may_die_and_each_job_ends_once_with_the_same_picture(star
         undisturbed = finish(http, submit(http))
         assert undisturbed["status"] == "succeeded", undisturbed
         picture = http.get(f"/v1/jobs/{undisturbed['id']}/result").content
+        batches = f'rediffuse_engine_batch_size_count{{prior="untrained"}} {STEPS}.0'
+        wait_for(lambda: batches in http.get("/metrics").text, "the batches in the metrics")
 
         first = submit(http)
         wait_until_in_the_middle(http, first)

@@ -34,6 +34,16 @@ def test_a_level_of_the_wire_is_twice_as_large_for_the_solver(rgb01: np.ndarray,
     assert not made.noise_was_estimated
 
 
+def test_noise_on_the_wires_scale_is_noise_of_twice_the_level_in_the_problem() -> None:
+    """algorithms.md 10.8 g, at a million samples."""
+    rng = np.random.default_rng(0)
+    clean = rng.random((600, 600, 3), dtype=np.float32)
+    noisy = clean + rng.normal(0, 0.05, clean.shape).astype(np.float32)
+    problem = formulation("denoise", noisy, noise={"sigma": 0.05}).problem
+    noise = problem.measurement - problem.operator.forward(to_solver_range(clean, CPU))
+    assert float(noise.std()) == pytest.approx(problem.sigma_y, rel=0.005)
+
+
 def test_the_level_is_estimated_on_request() -> None:
     clean = np.full((128, 128, 3), 0.5, np.float32)
     noisy = clean + np.random.default_rng(0).normal(0, 0.08, clean.shape).astype(np.float32)

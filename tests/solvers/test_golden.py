@@ -118,16 +118,20 @@ def test_the_noise_of_the_gradient(sigma):
 
 @pytest.mark.parametrize(("sigma_y", "ends_at", "best"), [(0.2, 19.9, 20.60), (0.4, 13.9, 16.11)])
 def test_the_default_run_ends_at_the_noisy_measurement(sigma_y, ends_at, best):
-    """10.7, T1: white prior, 1000 steps, lambda 0.25, lr 0.1. 2e4 samples leave 0.05 dB of luck."""
+    """10.7, T1: white prior, 1000 steps, lambda 0.25, lr 0.1. 2e4 samples leave 0.05 dB of luck to the hundredths.
+
+    `ends_at` is known to a tenth only.
+    """
     rng = torch.Generator().manual_seed(0)
     x = 0.5 * torch.randn(1, 1, 100, 200, generator=rng)
     y = x + sigma_y * torch.randn(x.shape, generator=rng)
     prior, task = GaussianPrior(0.25), Problem(y, Identity((1, 100, 200)), sigma_y)
     paper = drive(red_diff(task, RedDiffParameters(mode="paper", steps=1000), NoiseStream(0)), prior.denoise).x
-    assert psnr2(paper, x) == pytest.approx(ends_at, abs=0.15)
+    assert psnr2(paper, x) == pytest.approx(ends_at, abs=0.1)
     assert psnr2(paper, y) > psnr2(paper, x) + 10
     fast = drive(red_diff(task, RedDiffParameters(), NoiseStream(0)), prior.denoise).x
-    assert psnr2(fast, x) == pytest.approx(best, abs=0.15)
+    assert psnr2(prior.denoise(y, torch.tensor([sigma_y])), x) == pytest.approx(best, abs=0.1)  # two draws' luck
+    assert psnr2(fast, x) == pytest.approx(psnr2(prior.denoise(y, torch.tensor([sigma_y])), x), abs=0.05)
 
 
 def line_operators() -> dict[str, Operator]:

@@ -29,7 +29,6 @@ def test_a_start_gives_the_claim_and_counts_the_attempt(queue: DbosQueue) -> Non
         99.0,
         0,
     )
-    assert not got.is_suspect
     starts.close("a")
     record = queue.get("a")
     assert record is not None and record.attempt == 1 and record.started_at is not None
@@ -43,7 +42,6 @@ def test_a_start_that_was_not_taken_back_is_a_loss(queue: DbosQueue) -> None:
         assert starts.losses("a") == number
         got = starts.open("a")
         assert got is not None and (got.attempt, got.losses) == (number + 1, number)
-        assert got.is_suspect == (number > 0)
 
 
 def test_a_claim_without_a_start_and_a_start_that_was_taken_back_are_none(queue: DbosQueue) -> None:
