@@ -20,7 +20,10 @@ FIELDS: dict[str, type] = {
     "licence": str,
     "sha256": str,
 }
-"""What every `prior.json` must hold; a parameterisation may need more."""
+"""What every `prior.json` must hold; `priors.declaration` has what a parameterisation needs besides."""
+OPTIONAL: dict[str, type] = {"fully_convolutional": bool, "symmetries": str}
+SYMMETRIES = ("none", "mirror", "dihedral")
+"""Nothing; left and right exchanged; that and turns by a right angle."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,8 @@ class PriorInfo:
     """Noise range it was trained on, as a standard deviation on the [-1, 1] scale."""
     differentiable: bool = True
     parameterisation: str = "x0"
+    symmetries: str = "none"
+    """Of the pictures it was trained on, one of `SYMMETRIES`: under these, its answers differ by its errors only."""
     licence: str = ""
     digest: str = ""
     """SHA-256 of the weights; empty where there are none."""
@@ -66,11 +71,11 @@ def read_fields(folder: Path) -> dict[str, Any]:
 
 
 def require_fields(fields: dict[str, Any], required: dict[str, type], name: str) -> None:
-    """Raise PriorError unless every required field is there and of its type; a whole number is a float too."""
+    """Raise PriorError unless every required field is there and of its type; a whole number is a float, True none."""
     for key, kind in required.items():
         value = fields.get(key)
         accepted = (int, float) if kind is float else kind
-        if not isinstance(value, accepted) or isinstance(value, bool):
+        if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
             raise PriorError(f"prior {name}: {MANIFEST} needs the field {key!r} ({kind.__name__})")
 
 
@@ -81,19 +86,27 @@ def read_manifest(folder: Path) -> PriorInfo:
         raise PriorError(f"{name!r} is not the name of a prior: use a-z, 0-9, '.', '_' and '-'")
     fields = read_fields(folder)
     require_fields(fields, FIELDS, name)
+    require_fields(fields, {key: kind for key, kind in OPTIONAL.items() if key in fields}, name)
     if fields["kind"] != "pixel":
         raise PriorError(f"prior {name}: kind {fields['kind']!r} is not supported, only 'pixel'")
     if not 0 < fields["sigma_min"] < fields["sigma_max"]:
         raise PriorError(f"prior {name}: {MANIFEST} needs 0 < sigma_min < sigma_max")
     if not 0 < fields["size_multiple"] <= fields["trained_size"]:
         raise PriorError(f"prior {name}: {MANIFEST} needs 0 < size_multiple <= trained_size")
+    convolutional, symmetries = fields.get("fully_convolutional", True), fields.get("symmetries", "none")
+    if not convolutional and fields["trained_size"] % fields["size_multiple"]:
+        raise PriorError(f"prior {name}: its only size, trained_size, is no multiple of size_multiple")
+    if symmetries not in SYMMETRIES:
+        raise PriorError(f"prior {name}: symmetries {symmetries!r} is not one of {', '.join(SYMMETRIES)}")
     return PriorInfo(
         name=name,
         multiple_of=fields["size_multiple"],
         native_size=fields["trained_size"],
+        fully_convolutional=convolutional,
         sigma_min=float(fields["sigma_min"]),
         sigma_max=float(fields["sigma_max"]),
         parameterisation=fields["parameterisation"],
+        symmetries=symmetries,
         licence=fields["licence"],
         digest=fields["sha256"],
     )

@@ -28,19 +28,25 @@ def unet_config(channels: int, unshuffle: int, widths: tuple[int, ...], layers: 
 
 
 class PatchedUNet(nn.Module):
-    """`UNet2DModel` on pixel-unshuffled input. Sizes must be multiples of `unshuffle * 2**(levels - 1)`."""
+    """`UNet2DModel` on pixel-unshuffled input. Sizes must be multiples of `unshuffle * 2**(levels - 1)`.
 
-    def __init__(self, unet: nn.Module, unshuffle: int = 1):
+    label: the class that a class-conditional network is told for every sample. A learned variance, which is a second
+    half of the output channels, is dropped.
+    """
+
+    def __init__(self, unet: nn.Module, unshuffle: int = 1, label: int | None = None):
         super().__init__()
         self.unet = unet
         self.unshuffle = unshuffle
+        self.label = label
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         x = functional.pixel_unshuffle(x, self.unshuffle)  # (N, C f f, H/f, W/f)
         x = x.contiguous(memory_format=torch.channels_last)
         # time stays a tensor: UNet2DModel truncates a Python float to an integer.
-        x = self.unet(x, time).sample
-        return functional.pixel_shuffle(x, self.unshuffle)  # (N, C, H, W)
+        labels = None if self.label is None else torch.full_like(time, self.label, dtype=torch.long)
+        prediction = self.unet(x, time, labels).sample[:, : x.shape[1]]
+        return functional.pixel_shuffle(prediction, self.unshuffle)  # (N, C, H, W)
 
 
 def build_unet(config: dict[str, Any]) -> nn.Module:

@@ -2,7 +2,8 @@
 
 A level is sigma on the scale of the clean image: sqrt(1 - abar) / sqrt(abar) for a variance-preserving (VP) schedule
 with abar = prod(1 - beta) (Ho et al. 2020), the standard deviation itself for a variance-exploding (VE) one (Song et
-al. 2021). All in float64: tables in float32 would be wrong by 2e-4 in the clean image at the last timestep, where sqrt(abar) is 0.006.
+al. 2021). All in float64: tables in float32 would be wrong by 2e-4 in the clean image at the last timestep, where
+sqrt(abar) is 0.006.
 """
 
 import math

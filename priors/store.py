@@ -1,7 +1,8 @@
 """Priors on disk: a folder holds `config.json`, `diffusion_pytorch_model.safetensors` and `prior.json`.
 
-Weights are only ever read from local safetensors, which cannot hold code, and only after their digest, names and shapes
-have been checked against `prior.json` and the architecture.
+In the layout of diffusers' pipelines the first two lie in `unet/`; `priors.adoption` writes the third. Weights are only
+ever read from local safetensors, which cannot hold code, and only after their digest, names and shapes have been
+checked against `prior.json` and the architecture.
 """
 
 import hashlib
@@ -16,13 +17,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from priors.base import Prior
-from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_manifest, require_fields
+from priors.declaration import Declaration, read_declaration
+from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_manifest
 from priors.network import PatchedUNet
-from priors.parameterisation import TIME_MAPS, EdmPrior
+from priors.parameterisation import adapt
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-EDM_FIELDS: dict[str, type] = {"sigma_data": float, "time_map": str, "pixel_unshuffle": int}
 
 
 def write_prior(folder: Path, unet: nn.Module, manifest: dict[str, Any]) -> None:
@@ -41,49 +42,47 @@ def load_prior(models_dir: Path, name: str, device: torch.device) -> Prior:
     Raises PriorError for an unknown name and for anything wrong with the folder.
     """
     folder = models_dir / name
-    # checked before the name touches the file system
-    if not PATTERN.fullmatch(name) or not (folder / MANIFEST).is_file():
+    if not PATTERN.fullmatch(name) or not folder.is_dir():  # checked before the name touches the file system
+        raise PriorError(f"there is no prior named {name!r}")
+    if not (folder / MANIFEST).is_file() and (weights_folder(folder) / CONFIG).is_file():
+        raise PriorError(f"prior {name} has no {MANIFEST}: `python -m priors.adoption {folder}` writes it")
+    if not (folder / MANIFEST).is_file():
         raise PriorError(f"there is no prior named {name!r}")
     info, fields = read_manifest(folder), read_fields(folder)
-    _check_edm(name, info, fields)
-    unshuffle = fields["pixel_unshuffle"]
-    unet = _empty_unet(folder, channels=info.channels * unshuffle**2)
-    if info.multiple_of % (unshuffle * 2 ** (len(unet.down_blocks) - 1)):
-        raise PriorError(f"prior {name}: its network does not take every multiple of {info.multiple_of} pixels")
+    declared = read_declaration(fields, name)
+    unet = empty_unet(folder, read_config(folder))
+    _check_network(unet, info, declared)
     unet.load_state_dict(_read_weights(folder, info.digest, unet.state_dict()), assign=True)
     unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    network = PatchedUNet(unet, unshuffle)
-    return EdmPrior(network, info, sigma_data=float(fields["sigma_data"]), time_map=fields["time_map"])
+    return adapt(PatchedUNet(unet, declared.pixel_unshuffle, declared.label), info, declared)
 
 
-def _check_edm(name: str, info: PriorInfo, fields: dict[str, Any]) -> None:
-    """Raise PriorError unless the manifest has what `EdmPrior` needs."""
-    if info.parameterisation != "edm":
-        raise PriorError(f"prior {name}: parameterisation {info.parameterisation!r} is not supported, only 'edm'")
-    require_fields(fields, EDM_FIELDS, name)
-    if fields["time_map"] not in TIME_MAPS:
-        raise PriorError(f"prior {name}: time_map {fields['time_map']!r} is not one of {', '.join(TIME_MAPS)}")
-    if not (fields["sigma_data"] > 0 and fields["pixel_unshuffle"] > 0):
-        raise PriorError(f"prior {name}: {MANIFEST} needs sigma_data > 0 and pixel_unshuffle > 0")
+def weights_folder(folder: Path) -> Path:
+    """Where `config.json` and the weights of a prior lie: in its folder, or in `unet/` as pipelines have it."""
+    return folder if (folder / CONFIG).is_file() or not (folder / "unet").is_dir() else folder / "unet"
 
 
-def _empty_unet(folder: Path, channels: int) -> nn.Module:
-    """The `UNet2DModel` that `config.json` describes, on the meta device: shapes without memory."""
-    from diffusers import UNet2DModel  # two seconds of import, paid only by who loads a prior
-
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a `UNet2DModel`. Raises PriorError for anything else."""
     name = folder.name
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((weights_folder(folder) / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise PriorError(f"prior {name}: {CONFIG} cannot be read: {error}") from error
     if not isinstance(config, dict) or config.get("_class_name") != "UNet2DModel":
         raise PriorError(f"prior {name}: {CONFIG} describes no UNet2DModel, the only architecture supported")
+    return config
+
+
+def empty_unet(folder: Path, config: dict[str, Any]) -> nn.Module:
+    """The `UNet2DModel` that `config` describes, on the meta device: shapes without memory. Raises PriorError."""
+    from diffusers import UNet2DModel  # two seconds of import, paid only by who loads a prior
+
+    name = folder.name
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     unknown = set(arguments) - set(inspect.signature(UNet2DModel.__init__).parameters)
     if unknown:  # diffusers would ignore them in silence
         raise PriorError(f"prior {name}: {CONFIG} has unknown keys {sorted(unknown)}")
-    if (arguments.get("in_channels"), arguments.get("out_channels")) != (channels, channels):
-        raise PriorError(f"prior {name}: in_channels and out_channels must be {channels} for its pixel_unshuffle")
     try:
         with torch.device("meta"):
             return UNet2DModel(**arguments)
@@ -92,9 +91,41 @@ def _empty_unet(folder: Path, channels: int) -> nn.Module:
         raise PriorError(f"prior {name}: {CONFIG} describes no valid network: {error}") from error
 
 
+def has_attention(unet: nn.Module) -> bool:
+    """Whether the network looks beyond its receptive field, and so belongs to the size that it was trained on."""
+    from diffusers.models.attention_processor import Attention
+
+    return any(isinstance(module, Attention) for module in unet.modules())
+
+
+def _check_network(unet: nn.Module, info: PriorInfo, declared: Declaration) -> None:
+    """Raise PriorError where the manifest and the architecture contradict each other."""
+    name, config = info.name, unet.config
+    inputs = info.channels * declared.pixel_unshuffle**2
+    outputs = 2 * inputs if declared.learned_variance else inputs
+    if (config.in_channels, config.out_channels) != (inputs, outputs):
+        expected = f"{inputs}" if inputs == outputs else f"{inputs} and {outputs}"
+        raise PriorError(
+            f"prior {name}: in_channels and out_channels must be {expected} for its pixel_unshuffle and "
+            "learned_variance"
+        )
+    if config.class_embed_type is not None or config.num_class_embeds != declared.class_count:
+        raise PriorError(
+            f"prior {name}: its network embeds {config.num_class_embeds} classes (kind {config.class_embed_type}), "
+            f"{MANIFEST} says {declared.class_count}"
+        )
+    embedding = config.time_embedding_type  # a fourier network divides its output by sigma; others take any number
+    if embedding != "positional" and (embedding, declared.time_map) != ("fourier", "sigma"):
+        raise PriorError(f"prior {name}: a {embedding} time embedding does not go with time_map {declared.time_map!r}")
+    if info.multiple_of % (declared.pixel_unshuffle * 2 ** (len(unet.down_blocks) - 1)):
+        raise PriorError(f"prior {name}: its network does not take every multiple of {info.multiple_of} pixels")
+    if info.fully_convolutional and has_attention(unet):
+        raise PriorError(f"prior {name}: its network has attention, {MANIFEST} must say fully_convolutional: false")
+
+
 def _read_weights(folder: Path, digest: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights in float32, after their digest, names and shapes have been compared."""
-    name, path = folder.name, folder / WEIGHTS
+    name, path = folder.name, weights_folder(folder) / WEIGHTS
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -176,6 +176,7 @@ class Training:
             "trained_size": max(config.crop_sizes),
             "size_multiple": config.unshuffle * 2 ** (len(config.widths) - 1),
             "trained_crops": min(self.step, config.steps) * config.batch_pixels // 64**2,
+            "symmetries": "dihedral",  # `Crops` mirrors and turns
             "licence": config.licence,
         }
         write_prior(folder, self.unet, manifest)

@@ -35,6 +35,13 @@ def test_reads_every_field(tmp_path: Path) -> None:
     assert (info.name, info.channels, info.multiple_of, info.native_size) == ("natural-v0", 3, 8, 128)
     assert (info.sigma_min, info.sigma_max, info.parameterisation) == (0.005, 80.0, "edm")
     assert (info.licence, info.digest) == ("CC0", "ab" * 32)
+    assert (info.fully_convolutional, info.symmetries) == (True, "none")
+
+
+def test_symmetries_and_attention_are_declared(tmp_path: Path) -> None:
+    fields = FIELDS | {"symmetries": "mirror", "fully_convolutional": False}
+    info = read_manifest(write(tmp_path / "faces", fields))
+    assert (info.fully_convolutional, info.symmetries) == (False, "mirror")
 
 
 @pytest.mark.parametrize("field", ["kind", "parameterisation", "size_multiple", "trained_size", "sigma_max", "sha256"])
@@ -72,6 +79,10 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         {"size_multiple": -8},
         {"trained_size": 4},
         {"kind": "latent"},
+        {"symmetries": "all"},
+        {"symmetries": True},
+        {"fully_convolutional": "no"},
+        {"fully_convolutional": False, "trained_size": 100},
     ],
     ids=str,
 )

@@ -1,15 +1,19 @@
-"""EDM preconditioning against its defining identities and against a network whose exact answer is known."""
+"""Every parameterisation against its defining identity and against a network whose exact answer is known."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from priors.analytic import DenseGaussianPrior
 from priors.base import Prior
-from priors.manifest import PriorInfo
-from priors.parameterisation import TIME_MAPS, EdmPrior, edm_preconditioning
+from priors.declaration import Declaration
+from priors.manifest import PriorError, PriorInfo
+from priors.parameterisation import TIME_MAPS, EdmPrior, adapt, edm_preconditioning
+from priors.schedules import build_schedule
 
 LEVELS = torch.tensor([0.01, 0.1, 0.5, 1.0, 8.0, 80.0], dtype=torch.float64)
 INVERSE_TIME_MAPS = {
@@ -118,3 +122,188 @@ def test_slope_of_the_bundled_priors(bundled: list[Prior], dead_leaves: Callable
         assert slopes == sorted(slopes)
         assert 0.3 < slopes[0] < slopes[-1] < 1  # dead leaves have more texture than photographs, where 0.7 is measured
         assert min(slopes[2:]) > 0.5
+
+
+CIFAR = Path(__file__).parents[3] / "shared" / "data" / "weights" / "ddpm_cifar10_tiny" / "ddpm.pth"
+"""Weights that are too large for this repository; the test that wants them is skipped without."""
+DDPM = {"kind": "linear", "steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
+COSINE = {"kind": "squaredcos_cap_v2", "steps": 1000, "zero_terminal_snr": True}
+VE = {"kind": "ve", "steps": 1000, "sigma_min": 0.005, "sigma_max": 100.0}
+FLOWS = {
+    "q": lambda time: time / (1 - time),
+    "1000*q": lambda time: time / (1000 - time),
+    "1-q": lambda time: (1 - time) / time,
+    "1000*(1-q)": lambda time: (1000 - time) / time,
+}
+"""The level of each time of a flow network."""
+DECLARED: dict[str, Declaration] = {
+    "eps linear": Declaration("eps", "index", schedule=DDPM),
+    "eps cosine": Declaration("eps", "index", schedule=COSINE),
+    "v": Declaration("v", "index", schedule=DDPM),
+    "x0": Declaration("x0", "index", schedule=DDPM),
+    "score": Declaration("score", "sigma", data_range=(0.0, 1.0)),
+    "score index": Declaration("score", "index", schedule=VE),
+} | {
+    f"flow {time} {velocity}": Declaration("flow", time, flow_velocity=velocity)
+    for time in FLOWS
+    for velocity in ("noise-data", "data-noise")
+}
+
+
+def prediction(declared: Declaration, x0: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
+    """What the network is trained to answer at x0 + sigma eps, by definition."""
+    a = 1 / (1 + sigma**2).sqrt()
+    return {
+        "eps": eps,
+        "v": a * eps - a * sigma * x0,
+        "x0": x0,
+        "score": -eps / sigma,
+        "flow": x0 - eps if declared.flow_velocity == "data-noise" else eps - x0,
+    }[declared.parameterisation]
+
+
+class Ideal(nn.Module):
+    """An ideally trained network, written from the definitions of its state and of its prediction.
+
+    It goes back from the state to (x, sigma), asks the exact denoiser for x0 and forms its prediction from x0 and eps.
+    """
+
+    def __init__(self, denoiser: DenseGaussianPrior, declared: Declaration):
+        super().__init__()
+        self.denoiser = denoiser
+        self.declared = declared
+        if declared.schedule is not None:
+            self.sigma = build_schedule(declared.schedule).sigma
+        else:
+            self.sigma = (FLOWS | {"sigma": lambda time: time})[declared.time_map]
+
+    def forward(self, state: Tensor, time: Tensor) -> Tensor:
+        level = self.sigma(time)
+        sigma = level.reshape(-1, 1, 1, 1)
+        a, q = 1 / (1 + sigma**2).sqrt(), sigma / (1 + sigma)
+        name = self.declared.parameterisation
+        x = {"flow": state / (1 - q), "score": state}.get(name, state / a)
+        x0 = self._clean(x, level)
+        return prediction(self.declared, x0, (x - x0) / sigma, sigma)
+
+    def _clean(self, x: Tensor, level: Tensor) -> Tensor:
+        low, high = self.declared.data_range
+        half, middle = (high - low) / 2, (high + low) / 2
+        return middle + half * self.denoiser.denoise((x - middle) / half, level / half)
+
+
+@pytest.fixture(scope="module")
+def gaussian() -> DenseGaussianPrior:
+    generator = torch.Generator().manual_seed(2)
+    factor = torch.randn(12, 12, generator=generator, dtype=torch.float64) / 4
+    covariance = factor @ factor.T + 0.02 * torch.eye(12, dtype=torch.float64)
+    return DenseGaussianPrior(torch.randn(12, generator=generator, dtype=torch.float64) / 2, covariance)
+
+
+INFO = PriorInfo(name="exact", sigma_min=0.011, sigma_max=99.0)
+WITHIN = torch.tensor([0.013, 0.1, 0.5, 1.0, 8.0, 50.0], dtype=torch.float64)
+"""Levels that every network here knows, none of them a timestep of a schedule."""
+
+
+class Constant(nn.Module):
+    """Answers the same whatever it is asked."""
+
+    def __init__(self, answer: Tensor):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, _state: Tensor, _time: Tensor) -> Tensor:
+        return self.answer
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_ideal_networks_become_the_exact_denoiser(name: str, gaussian: DenseGaussianPrior) -> None:
+    """Fails for wrong scaling, sign, time or data range; all levels in one batch, and one by one."""
+    prior = adapt(Ideal(gaussian, DECLARED[name]), INFO, DECLARED[name])
+    x = 3 * torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    answer = prior.denoise(x, WITHIN)
+    torch.testing.assert_close(answer, gaussian.denoise(x, WITHIN), rtol=1e-9, atol=1e-9)
+    alone = torch.cat([prior.denoise(x[i : i + 1], WITHIN[i : i + 1]) for i in range(6)])
+    torch.testing.assert_close(answer, alone, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_mean_gradient_of_every_parameterisation(name: str, gaussian: DenseGaussianPrior) -> None:
+    """E_e[eps_hat - e] = sigma (C + sigma^2)^-1 (mu - m), exact as the average over e and -e."""
+    prior = adapt(Ideal(gaussian, DECLARED[name]), INFO, DECLARED[name])
+    generator = torch.Generator().manual_seed(4)
+    mu = torch.randn(12, generator=generator, dtype=torch.float64)
+    e = torch.randn(6, 12, generator=generator, dtype=torch.float64)
+    sigma = WITHIN.reshape(-1, 1)
+    difference = torch.zeros_like(e)
+    for noise in (e, -e):
+        z = mu + sigma * noise
+        difference += ((z - prior.denoise(z.reshape(-1, 3, 2, 2), WITHIN).flatten(1)) / sigma - noise) / 2
+    covariance = gaussian.basis @ torch.diag(gaussian.variances) @ gaussian.basis.T
+    identity = torch.eye(12, dtype=torch.float64)
+    expected = [s * torch.linalg.solve(covariance + s**2 * identity, mu - gaussian.mean) for s in WITHIN]
+    torch.testing.assert_close(difference, torch.stack(expected), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_the_clean_image_comes_back_from_every_prediction(name: str) -> None:
+    """x0 -> prediction -> x0 in float64, whatever the network said."""
+    declared = DECLARED[name]
+    low, high = declared.data_range
+    half, middle = (high - low) / 2, (high + low) / 2
+    x0, eps = torch.randn(2, 6, 3, 2, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    sigma = WITHIN.reshape(-1, 1, 1, 1)
+    answered = prediction(declared, middle + half * x0, eps, half * sigma)
+    prior = adapt(Constant(answered), INFO, declared)
+    torch.testing.assert_close(prior.denoise(x0 + sigma * eps, WITHIN), x0, rtol=1e-12, atol=1e-12)
+
+
+def test_a_schedule_must_know_the_declared_levels() -> None:
+    declared = Declaration("eps", "index", schedule=DDPM)
+    with pytest.raises(PriorError, match="but its schedule knows 0.0100005 to 157.407"):
+        adapt(nn.Identity(), PriorInfo(name="p", sigma_min=0.01, sigma_max=200.0), declared)
+
+
+def test_numbers_that_make_no_schedule_are_refused() -> None:
+    flat = {"kind": "linear", "steps": 1000, "beta_start": 1e-300, "beta_end": 1e-300}
+    with pytest.raises(PriorError, match="its schedule is none"):
+        adapt(nn.Identity(), INFO, Declaration("eps", "index", schedule=flat))
+
+
+class CifarUNet(nn.Module):
+    """A small eps network trained on CIFAR-10 by others (532,419 weights); it reads the level off the picture."""
+
+    def __init__(self, state: dict[str, Tensor]):
+        super().__init__()
+        self.weights = state
+
+    def forward(self, x: Tensor, _time: Tensor) -> Tensor:
+        outer = functional.conv2d(x, *self._layer("down1.0"), padding=1).relu()
+        inner = functional.conv2d(outer, *self._layer("down2.0"), stride=2, padding=1).relu()
+        inner = functional.conv2d(inner, *self._layer("middle"), padding=1)
+        inner = functional.conv_transpose2d(inner, *self._layer("up1.0"), stride=2, padding=1).relu()
+        joined = functional.conv2d(inner, *self._layer("conv1x1")) + outer
+        joined = functional.conv2d(joined, *self._layer("up2.0"), padding=1).relu()
+        return functional.conv2d(joined, *self._layer("up2.2"), padding=1)
+
+    def _layer(self, name: str) -> tuple[Tensor, Tensor]:
+        return self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+
+
+@pytest.mark.skipif(not CIFAR.is_file(), reason=f"no weights at {CIFAR}")
+def test_slope_of_a_real_eps_network(dead_leaves: Callable[[int, int], Tensor]) -> None:
+    """Of a network trained by others: the slope is in (0.5, 1) and rises, and pictures get better at every level."""
+    network = CifarUNet(torch.load(CIFAR, map_location="cpu", weights_only=True))
+    info = PriorInfo(name="cifar", sigma_min=0.0101, sigma_max=157.0)
+    prior = adapt(network, info, Declaration("eps", "index", schedule=DDPM))
+    clean = torch.cat([dead_leaves(64, seed) for seed in range(4)])
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    slopes = []
+    for sigma in (0.1, 0.2, 0.35, 0.7):
+        noisy = clean + sigma * noise
+        with torch.no_grad():
+            x0 = prior.denoise(noisy, torch.full((4,), sigma))
+        assert (x0 - clean).square().mean() < (noisy - clean).square().mean() / 2
+        slopes.append((((noisy - x0) / sigma * noise).sum() / noise.square().sum()).item())
+    assert slopes == sorted(slopes)
+    assert 0.5 < slopes[0] < slopes[-1] < 1.0

@@ -16,7 +16,9 @@ from priors.base import Prior
 from priors.manifest import PriorError
 from priors.network import PatchedUNet
 from priors.parameterisation import edm_preconditioning
-from priors.store import WEIGHTS, load_prior
+from priors.schedules import linear_alpha_bar, vp_schedule
+from priors.store import WEIGHTS, load_prior, write_prior
+from tests.priors.unets import EPS_MANIFEST, random_unet_of
 
 CPU = torch.device("cpu")
 
@@ -135,6 +137,10 @@ def test_weights_that_do_not_fit_are_refused(models: Path, change: Callable, mes
         ({"norm_num_groups": 5}, "no valid network"),
         ({"block_out_channels": "8"}, "no valid network"),
         ({"block_out_channels": [8, 32]}, "has the shape"),
+        ({"add_attention": True}, "must say fully_convolutional: false"),
+        ({"num_class_embeds": 10}, "embeds 10 classes"),
+        ({"time_embedding_type": "fourier"}, "a fourier time embedding does not go with"),
+        ({"time_embedding_type": "learned", "num_train_timesteps": 10}, "a learned time embedding"),
     ],
     ids=str,
 )
@@ -147,12 +153,16 @@ def test_configurations_that_do_not_fit_are_refused(models: Path, changes: dict,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"parameterisation": "eps"}, "parameterisation 'eps' is not supported"),
+        ({"parameterisation": "consistency"}, "parameterisation 'consistency' is not supported"),
+        ({"parameterisation": "eps"}, "time_map .* is not one of index"),
         ({"time_map": "__import__"}, "time_map '__import__' is not one of"),
         ({"sigma_data": None}, "'sigma_data'"),
         ({"sigma_data": -1.0}, "sigma_data > 0"),
         ({"pixel_unshuffle": -2}, "pixel_unshuffle > 0"),
         ({"size_multiple": 2}, "does not take every multiple of 2"),
+        ({"learned_variance": True}, "must be 12 and 24"),
+        ({"class_count": 10, "null_class": 0}, "embeds None classes"),
+        ({"flow_velocity": "data-noise"}, "unknown or contradict"),
     ],
     ids=str,
 )
@@ -165,3 +175,82 @@ def test_manifests_that_do_not_fit_are_refused(models: Path, changes: dict, mess
 def test_import_does_not_pay_for_diffusers() -> None:
     code = "import sys, priors.store; sys.exit('diffusers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def noisy(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+VARIANTS: dict[str, tuple[dict, dict]] = {
+    "attention": (
+        {"down_block_types": ["DownBlock2D", "AttnDownBlock2D"], "up_block_types": ["AttnUpBlock2D", "UpBlock2D"]}
+        | {"add_attention": True, "attention_head_dim": 4, "attn_norm_num_groups": 4, "sample_size": 16},
+        {"fully_convolutional": False},
+    ),
+    "learned variance": ({"out_channels": 6}, {"learned_variance": True}),
+    "classes": ({"num_class_embeds": 5}, {"class_count": 5, "class_label": 2, "null_class": 4}),
+    "null class": ({"num_class_embeds": 5}, {"class_count": 5, "null_class": 4}),
+}
+
+
+@pytest.mark.parametrize("size", [(16, 16), (8, 20)], ids=str)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_eps_network_of_diffusers_is_asked_at_its_own_state_and_timestep(
+    tmp_path: Path, variant: str, size: tuple[int, int]
+) -> None:
+    """x0 = x - sigma eps(x / sqrt(1 + sigma^2), t, class), one sample after the other, against a batch of levels."""
+    config, fields = VARIANTS[variant]
+    unet = random_unet_of(config)
+    write_prior(tmp_path / "p", unet, EPS_MANIFEST | fields)
+    prior = load_prior(tmp_path, "p", CPU)
+    unet.load_state_dict({key: value.half().float() for key, value in unet.state_dict().items()})
+    sigmas = vp_schedule(linear_alpha_bar(1000, 1e-4, 0.02)).sigmas
+    timesteps = [3, 250, 700]
+    x = noisy((3, 3, *size))
+    sigma = sigmas[timesteps].float()
+    label = {"classes": 2, "null class": 4}.get(variant)
+    with torch.no_grad():
+        answer = prior.denoise(x, sigma)
+        for i, t in enumerate(timesteps):
+            labels = None if label is None else torch.tensor([label])
+            state = x[i : i + 1] / (1 + sigma[i] ** 2).sqrt()
+            eps = unet(state, torch.tensor([t]), labels).sample[:, :3]
+            torch.testing.assert_close(answer[i : i + 1], x[i : i + 1] - sigma[i] * eps, rtol=1e-4, atol=1e-4)
+    assert prior.info.fully_convolutional == (variant != "attention")
+
+
+def test_a_score_network_of_diffusers_on_the_unit_range(tmp_path: Path) -> None:
+    """A fourier time embedding, as score-SDE's: x0 = u + s^2 score(u, s) for pictures u on [0, 1] and s = sigma / 2."""
+    unet = random_unet_of({"time_embedding_type": "fourier"})
+    manifest = EPS_MANIFEST | {"parameterisation": "score", "time_map": "sigma", "data_range": [0, 1]}
+    del manifest["schedule"]
+    write_prior(tmp_path / "p", unet, manifest)
+    unet.load_state_dict({key: value.half().float() for key, value in unet.state_dict().items()})
+    x, sigma = noisy((2, 3, 8, 16)), torch.tensor([0.1, 4.0])
+    unit, level = (x + 1) / 2, sigma / 2
+    with torch.no_grad():
+        score = unet(unit, level).sample
+        expected = 2 * (unit + level.reshape(-1, 1, 1, 1) ** 2 * score) - 1
+        torch.testing.assert_close(load_prior(tmp_path, "p", CPU).denoise(x, sigma), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_layout_of_pipelines_is_read(models: Path) -> None:
+    folder = models / "tiny"
+    x, sigma = noisy((1, 3, 16, 16)), torch.tensor([0.3])
+    expected = load_prior(models, "tiny", CPU).denoise(x, sigma)
+    (folder / "unet").mkdir()
+    for file in ("config.json", WEIGHTS):
+        (folder / file).rename(folder / "unet" / file)
+    assert torch.equal(load_prior(models, "tiny", CPU).denoise(x, sigma), expected)
+
+
+def test_a_checkpoint_without_manifest_is_refused_with_the_way_out(models: Path) -> None:
+    (models / "tiny" / "prior.json").unlink()
+    with pytest.raises(PriorError, match="has no prior.json: `python -m priors.adoption .*tiny` writes it"):
+        load_prior(models, "tiny", CPU)
+
+
+def test_levels_that_the_schedule_does_not_know_are_refused(tmp_path: Path) -> None:
+    write_prior(tmp_path / "p", random_unet_of({}), EPS_MANIFEST | {"sigma_min": 0.002})
+    with pytest.raises(PriorError, match="levels 0.002 to 157.4 are declared, but its schedule knows 0.01"):
+        load_prior(tmp_path, "p", CPU)

@@ -1,0 +1,192 @@
+"""Make a prior of a diffusers folder: `python -m priors.adoption FOLDER --licence TEXT`.
+
+FOLDER holds a `UNet2DModel` (`config.json`, `diffusion_pytorch_model.safetensors`) and the `scheduler_config.json` that
+it was trained with, side by side or as `DDPMPipeline.save_pretrained` lays them out (`unet/`, `scheduler/`). What the
+scheduler says becomes `prior.json`, with the SHA-256 of the weights; then the prior is loaded once, to be sure.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from priors.manifest import MANIFEST, SYMMETRIES, PriorError
+from priors.schedules import build_schedule
+from priors.store import WEIGHTS, empty_unet, has_attention, load_prior, read_config, weights_folder
+
+PREDICTIONS = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
+VP_SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler", "DPMSolverMultistepScheduler")
+"""Samplers of one and the same kind of network: their configurations name its betas and its prediction."""
+VP_KINDS = ("linear", "scaled_linear", "squaredcos_cap_v2")
+
+
+def adopt(
+    folder: Path,
+    *,
+    licence: str,
+    symmetries: str = "none",
+    trained_size: int | None = None,
+    class_label: int | None = None,
+) -> None:
+    """Write `prior.json` into `folder`, from its scheduler's configuration.
+
+    symmetries: of the pictures it was trained on, one of `SYMMETRIES`. trained_size: side in pixels, where the
+    `sample_size` of the network does not tell. class_label: the class that a class-conditional network is told.
+    Raises PriorError, and leaves no manifest, for what this project cannot read; also where there is a manifest
+    already.
+    """
+    if (folder / MANIFEST).exists():
+        raise PriorError(f"prior {folder.name} has a {MANIFEST} already")
+    _check_pipeline(folder)
+    unet = empty_unet(folder, read_config(folder))
+    manifest = {
+        "kind": "pixel",
+        **_from_scheduler(folder, _read_scheduler(folder)),
+        **_from_network(folder, unet, trained_size),
+        **_classes(folder, unet, class_label),
+        "symmetries": symmetries,
+        "licence": licence,
+        "sha256": _digest(folder),
+    }
+    path = folder / MANIFEST
+    path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    try:
+        load_prior(folder.parent, folder.name, torch.device("cpu"))
+    except PriorError:
+        path.unlink()  # what does not load is no prior
+        raise
+
+
+def _check_pipeline(folder: Path) -> None:
+    """Refuse a pipeline that is more than a pixel-space UNet and its scheduler."""
+    if not (folder / "model_index.json").is_file():
+        return
+    index = _read_json(folder, folder / "model_index.json")
+    parts = {key for key, value in index.items() if not key.startswith("_") and value not in (None, [None, None])}
+    if parts != {"unet", "scheduler"} or index["unet"] != ["diffusers", "UNet2DModel"]:
+        raise PriorError(f"prior {folder.name}: a pipeline of {sorted(parts)} is no UNet2DModel on pixels")
+
+
+def _read_scheduler(folder: Path) -> dict[str, Any]:
+    places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        raise PriorError(f"prior {folder.name} has no scheduler_config.json: write {MANIFEST} by hand")
+    return _read_json(folder, path)
+
+
+def _read_json(folder: Path, path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PriorError(f"prior {folder.name}: {path.name} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise PriorError(f"prior {folder.name}: {path.name} must hold a JSON object")
+    return values
+
+
+def _from_scheduler(folder: Path, scheduler: dict[str, Any]) -> dict[str, Any]:
+    """Parameterisation, time map, schedule and levels. What the scheduler leaves out has diffusers' default."""
+    match scheduler.get("_class_name"):
+        case name if name in VP_SCHEDULERS:
+            return _from_vp(folder, scheduler)
+        case "ScoreSdeVeScheduler":
+            # score-SDE's pictures are on [0, 1], where the same level is half as large
+            low, high = scheduler.get("sigma_min", 0.01), scheduler.get("sigma_max", 1348.0)
+            if not (isinstance(low, float | int) and isinstance(high, float | int)):
+                raise PriorError(f"prior {folder.name}: its scheduler_config.json makes no schedule")
+            levels = {"sigma_min": 2 * low, "sigma_max": 2 * high}
+            return {"parameterisation": "score", "time_map": "sigma", "data_range": [0, 1], **levels}
+        case "FlowMatchEulerDiscreteScheduler":
+            # its `shift` moves the sampler along the same path and is nothing to the network
+            steps = scheduler.get("num_train_timesteps", 1000)
+            if steps != 1000:
+                raise PriorError(f"prior {folder.name}: a flow with {steps} timesteps is not supported, only 1000")
+            levels = {"sigma_min": 1 / (steps - 1), "sigma_max": float(steps - 1)}  # q = 1 / steps to 1 - 1 / steps
+            return {"parameterisation": "flow", "time_map": "1000*q", "flow_velocity": "noise-data", **levels}
+        case name:
+            raise PriorError(f"prior {folder.name}: the scheduler {name!r} is not supported: write {MANIFEST} by hand")
+
+
+def _from_vp(folder: Path, scheduler: dict[str, Any]) -> dict[str, Any]:
+    prediction, kind = scheduler.get("prediction_type", "epsilon"), scheduler.get("beta_schedule", "linear")
+    if prediction not in PREDICTIONS or kind not in VP_KINDS or scheduler.get("trained_betas") is not None:
+        raise PriorError(
+            f"prior {folder.name}: a scheduler with {prediction!r}, {kind!r} or own betas is not supported"
+        )
+    schedule = {"kind": kind, "steps": scheduler.get("num_train_timesteps", 1000)}
+    if kind != "squaredcos_cap_v2":
+        schedule |= {"beta_start": scheduler.get("beta_start", 1e-4), "beta_end": scheduler.get("beta_end", 0.02)}
+    if scheduler.get("rescale_betas_zero_snr", False):
+        schedule["zero_terminal_snr"] = True
+    try:
+        levels = build_schedule(schedule)
+    except (TypeError, ValueError, RuntimeError) as error:  # numbers that are none, or make no schedule
+        raise PriorError(f"prior {folder.name}: its scheduler_config.json makes no schedule: {error}") from error
+    return {
+        "parameterisation": PREDICTIONS[prediction],
+        "time_map": "index",
+        "schedule": schedule,
+        "sigma_min": levels.sigma_min,
+        "sigma_max": levels.sigma_max,
+    }
+
+
+def _from_network(folder: Path, unet: nn.Module, trained_size: int | None) -> dict[str, Any]:
+    """Sizes, attention and learned variance, from the architecture."""
+    config = unet.config
+    size = trained_size or config.sample_size
+    if isinstance(size, (list, tuple)) and len(set(size)) == 1:
+        size = size[0]
+    if not isinstance(size, int):
+        raise PriorError(f"prior {folder.name}: sample_size {size!r} is no side of a square: give --trained-size")
+    return {
+        "trained_size": size,
+        "size_multiple": 2 ** (len(unet.down_blocks) - 1),
+        "fully_convolutional": not has_attention(unet),
+        "learned_variance": config.out_channels == 2 * config.in_channels,
+    }
+
+
+def _classes(folder: Path, unet: nn.Module, class_label: int | None) -> dict[str, Any]:
+    count = unet.config.num_class_embeds
+    if (count is None) != (class_label is None):
+        raise PriorError(f"prior {folder.name}: its network embeds {count} classes, the class given is {class_label}")
+    return {} if count is None else {"class_count": count, "class_label": class_label}
+
+
+def _digest(folder: Path) -> str:
+    try:
+        with (weights_folder(folder) / WEIGHTS).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PriorError(f"prior {folder.name}: {WEIGHTS} cannot be read: {error.strerror}") from error
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m priors.adoption", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--licence", required=True, help="of the weights; begin with 'research only' where that is so")
+    parser.add_argument("--symmetries", choices=SYMMETRIES, default="none", help="of the pictures it was trained on")
+    parser.add_argument("--trained-size", type=int, help="side in pixels, where its sample_size does not tell")
+    parser.add_argument("--class-label", type=int, help="what a class-conditional network is told")
+    options = parser.parse_args(arguments)
+    try:
+        adopt(
+            options.folder.resolve(),
+            licence=options.licence,
+            symmetries=options.symmetries,
+            trained_size=options.trained_size,
+            class_label=options.class_label,
+        )
+    except PriorError as error:
+        raise SystemExit(str(error)) from error
+    print("written to", options.folder / MANIFEST)
+
+
+if __name__ == "__main__":
+    main()
