@@ -88,10 +88,11 @@ def sigma01_of(noise: Json) -> float:
 
 
 def to_solver_range(rgb01: np.ndarray, device: torch.device) -> Tensor:
-    """(H, W, 3) in [0, 1] to (1, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(rgb01).to(device).permute(2, 0, 1)[None].mul(2).sub(1)
+    """(H, W, 3) in [0, 1] to (1, 3, H, W) in [-1, 1], plane by plane in memory as all that a solver adds to it."""
+    planes = torch.from_numpy(rgb01).to(device).permute(2, 0, 1)[None]
+    return planes.clone(memory_format=torch.contiguous_format).mul_(2).sub_(1)
 
 
 def to_image_range(x: Tensor) -> np.ndarray:
     """(1, 3, H, W) in [-1, 1] to (H, W, 3) float32 in [0, 1], not clipped."""
-    return x[0].float().add(1).div(2).permute(1, 2, 0).cpu().numpy()
+    return x[0].float().add(1).div_(2).permute(1, 2, 0).cpu().numpy()

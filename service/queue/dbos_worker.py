@@ -26,6 +26,8 @@ MAX_CLAIMS = 1000
 """Claims of one job after which DBOS gives it up. Far above `max_attempts`: claims are not starts, see `starts.py`."""
 
 DATABASE_RETRY_S = 1.0
+DATABASE_AWAY = (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError)
+"""It does not answer, or not on this connection, or has no connection left."""
 
 ORDERLY_ENDS = (
     PortableWorkflowError,
@@ -140,7 +142,7 @@ async def patiently(call: Callable[P, R], *args: P.args) -> R:
     while True:
         try:
             return await asyncio.to_thread(call, *args)
-        except sa.exc.OperationalError as error:
+        except DATABASE_AWAY as error:
             log.warning("the database did not answer", error=str(error))
             await asyncio.sleep(DATABASE_RETRY_S)
 

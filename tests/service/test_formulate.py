@@ -97,7 +97,11 @@ def test_equal_formulations_give_equal_pictures(rgb01: np.ndarray) -> None:
 
 
 def test_ranges_round_trip(rgb01: np.ndarray) -> None:
+    before = rgb01.copy()
     x = to_solver_range(rgb01, CPU)
+    assert x.is_contiguous()
     assert x.shape == (1, 3, 24, 40)
     assert x.min() >= -1 and x.max() <= 1 and x.min() < -0.9 and x.max() > 0.9
+    kept = x.clone()
     np.testing.assert_allclose(to_image_range(x), rgb01, atol=1e-6)
+    assert torch.equal(x, kept) and (rgb01 == before).all()

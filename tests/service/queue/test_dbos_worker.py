@@ -10,15 +10,24 @@ from dbos import PortableWorkflowError
 from service.queue import dbos_worker
 from service.queue.dbos_worker import patiently
 
+AWAY = [
+    sa.exc.OperationalError("SELECT 1", {}, ConnectionError("server closed the connection")),
+    sa.exc.InterfaceError("SELECT 1", {}, ConnectionError("the connection is closed")),
+    sa.exc.TimeoutError("the pool is empty"),
+]
 
-def test_a_database_that_is_away_delays_a_job_and_fails_it_not(monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("error", AWAY, ids=lambda error: type(error).__name__)
+def test_a_database_that_is_away_delays_a_job_and_fails_it_not(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     monkeypatch.setattr(dbos_worker, "DATABASE_RETRY_S", 0.001)
     calls = []
 
     def read(key: str) -> str:
         calls.append(key)
         if len(calls) < 4:
-            raise sa.exc.OperationalError("SELECT 1", {}, ConnectionError("server closed the connection"))
+            raise error
         return "value"
 
     assert asyncio.run(patiently(read, "key")) == "value"
