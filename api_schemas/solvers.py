@@ -32,13 +32,13 @@ class RedDiffParams(RequestModel):
         None,
         description="lambda, weight of the prior in per-pixel units: of the task, or 0.25 for `paper`, where absent",
     )
-    sigma_max: Annotated[float, Field(gt=0, le=80)] | None = Field(
+    sigma_max: Annotated[float, Field(ge=0.001, le=80)] | None = Field(
         None, description="`fast`: first noise level on the [-1, 1] scale; chosen by the task where absent"
     )
     symmetry: Symmetry | None = Field(
         None,
         description="`fast`: mirror (left and right) or also turn the picture between denoiser calls, which averages "
-        "out errors of the network; only for a prior that was trained on such pictures; of the preset where absent",
+        "out errors of the network; only for a prior that was trained on such pictures; of the prior where absent",
     )
     weighting: Weighting | None = Field(None, description="`paper`: w(sigma); `linear` where absent")
     order: TimestepOrder | None = Field(None, description="`paper`: order of the timesteps; `descending` where absent")
@@ -63,10 +63,8 @@ _STEPS: dict[str, tuple[int, int, int]] = {
     "denoise": (8, 16, 32),
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    task: {
-        name: {"mode": "fast", "steps": count, "symmetry": "dihedral"}
-        for name, count in zip(get_args(Preset), counts, strict=True)
-    }
+    task: {name: {"mode": "fast", "steps": count} for name, count in zip(get_args(Preset), counts, strict=True)}
     for task, counts in _STEPS.items()
 }
-"""What each preset sets in `params`, by task. `solvers.presets` adds `sigma_max` and `prior_weight`."""
+"""What each preset sets in `params`, by task. `solvers.presets` adds `sigma_max` and `prior_weight`, the prior its
+`symmetries`."""

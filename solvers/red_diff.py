@@ -35,7 +35,7 @@ class RedDiffParameters:
     """Denoiser calls: 20 for `fast`, 100 for `paper`."""
     prior_weight: float | None = _bounded(gt=0, le=100)
     """lambda in per-pixel units: 1 for `fast`, 0.25 for `paper`."""
-    sigma_max: float | None = _bounded(gt=0, le=80)
+    sigma_max: float | None = _bounded(ge=0.001, le=80)
     """`fast`: first noise level; 0.5, and for denoising the level of the measurement itself."""
     symmetry: str | None = _bounded(among=tuple(SYMMETRIES))
     """`fast`: how the picture is mirrored and turned between denoiser calls; none."""

@@ -63,6 +63,7 @@ def test_a_parameter_of_the_other_mode_is_an_error_on_both_sides(name):
         {"prior_weight": float("nan")},
         {"prior_weight": 101.0},
         {"sigma_max": 0.0},
+        {"sigma_max": 1e-300},  # its square is zero
         {"sigma_max": float("inf")},
         {"symmetry": "cubic"},
         {"mode": "paper", "weighting": "cubic"},
