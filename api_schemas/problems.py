@@ -74,6 +74,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "idempotency_key_reused": ProblemKind(422, "This idempotency key was used for another request"),
     "internal": ProblemKind(500, "Something went wrong on our side"),
     "queue_full": ProblemKind(503, "The queue is full"),
+    "storage_unavailable": ProblemKind(503, "The database or the store of pictures does not answer, or is full"),
     "not_ready": ProblemKind(503, "The service is not ready"),
     # a job that fails; `internal` also occurs here
     "solver_diverged": ProblemKind(500, "The solver met a number that is not finite"),

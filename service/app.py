@@ -32,7 +32,14 @@ DESCRIPTION = """Restores damaged pictures with pretrained diffusion denoisers.
 
 Everything that takes time is a job: creating one answers 202 with its address. Every problem is an
 `application/problem+json` with a stable `code`."""
-EVERYWHERE = ("missing_credentials", "invalid_credentials", "foreign_origin", "validation_failed", "internal")
+EVERYWHERE = (
+    "missing_credentials",
+    "invalid_credentials",
+    "foreign_origin",
+    "validation_failed",
+    "internal",
+    "storage_unavailable",
+)
 """Problems that every guarded route may answer with."""
 DECODERS = 4
 """Requests that may hold decoded pictures at one time."""
@@ -53,7 +60,7 @@ def create_app(settings: Settings, queue: JobQueue | None = None, storage: Stora
     }
     for module in (tasks, jobs, outputs, files, batches, catalogue):
         app.include_router(module.router, **guarded)
-    app.include_router(health.router, responses=problems.responses("internal"))
+    app.include_router(health.router, responses=problems.responses("internal", "storage_unavailable"))
     return app
 
 

@@ -6,6 +6,7 @@ Exception
 ├── RequestValidationError      a query, path or header parameter, found by FastAPI
 ├── HTTPException               an unknown path or method, found by Starlette
 ├── ClientDisconnect            the client hung up while it was sending
+├── OUTAGES                     the database or the store is away or full: `storage_unavailable`; the cause is logged
 └── anything else               a bug: `internal` with a trace id; the traceback goes to the log only
 """
 
@@ -18,7 +19,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from obstore.exceptions import BaseError as StoreError
 from pydantic import ValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -28,6 +32,10 @@ from service.imaging import ImageRefused
 MEDIA_TYPE = "application/problem+json"
 OF_STATUS = {400: "malformed_request", 404: "not_found", 405: "method_not_allowed", 413: "file_too_large"}
 """Codes of what Starlette refuses by itself."""
+
+OUTAGES = (OperationalError, NoConnection, StoreError)
+"""What the libraries below raise when a disk is full or a server is away."""
+AFTER_OUTAGE_S = 10
 
 Location = Sequence[str | int]
 
@@ -118,6 +126,12 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
     return answer(problem("malformed_request", "the connection was closed before the body ended"), request)
 
 
+async def on_outage(request: Request, error: Exception) -> Response:
+    structlog.get_logger().error("storage failed", path=request.url.path, reason=str(error)[:500])
+    found = problem("storage_unavailable", "the request was not carried out; try again later")
+    return answer(found, request, {"Retry-After": str(AFTER_OUTAGE_S)})
+
+
 async def on_bug(request: Request, error: Exception) -> Response:
     trace_id = uuid4().hex
     structlog.get_logger().error("request failed", path=request.url.path, trace_id=trace_id, exc_info=error)
@@ -131,6 +145,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
+    for outage in OUTAGES:
+        app.add_exception_handler(outage, on_outage)
     app.add_exception_handler(Exception, on_bug)
 
 

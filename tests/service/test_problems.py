@@ -1,13 +1,15 @@
 """One shape of every problem."""
 
 import json
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from service import problems
-from tests.service.api import Api, assert_problem
+from tests.service.api import Api, assert_problem, png
 
 
 def test_unknown_addresses_and_methods(idle: Api) -> None:
@@ -33,6 +35,24 @@ def test_a_bug_tells_a_trace_id_and_nothing_else(capsys: pytest.CaptureFixture[s
     logged = capsys.readouterr().out
     assert trace_id in logged
     assert "a secret of the server" in logged
+
+
+def test_a_store_that_takes_nothing_is_no_bug(idle: Api, tmp_path: Path) -> None:
+    """Root may write anywhere, so a file in place of the folder stands for a disk that is full."""
+    (tmp_path / "blobs" / "inputs").write_text("in the way")
+    refused = idle.http.post("/v1/denoise", files={"image": ("a", png())})
+    assert_problem(refused, "storage_unavailable")
+    assert refused.headers["retry-after"] == "10"
+    assert str(tmp_path) not in refused.text
+    assert idle.http.get("/v1/jobs").json()["data"] == []
+    (tmp_path / "blobs" / "inputs").unlink()
+    assert idle.http.post("/v1/denoise", files={"image": ("a", png())}).status_code == 202
+
+
+def test_a_database_that_is_away_is_no_bug(idle: Api) -> None:
+    with idle.context.files.engine.begin() as connection:
+        connection.execute(sa.text("DROP TABLE files"))
+    assert_problem(idle.http.post("/v1/denoise", files={"image": ("a", png())}), "storage_unavailable")
 
 
 @pytest.mark.parametrize(
