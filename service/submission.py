@@ -133,7 +133,7 @@ class Submissions:
 
     def _find(self, owner: str, file_id: str, name: str) -> StoredFile:
         stored = self.files.get(owner, file_id)
-        if stored is None:
+        if stored is None or not self.files.storage.exists(input_key(stored.sha256)):
             detail = f"there is no file {file_id!r}; files expire after their last use"
             raise wrong_field(f"/{name}/file_id", "unknown", detail, problem_code="file_not_found")
         self.files.touch(stored.id, database.now() + self.settings.retention_s)

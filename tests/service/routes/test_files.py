@@ -56,6 +56,8 @@ def test_a_lost_blob_is_no_file(idle: Api) -> None:
     assert stored is not None
     idle.context.files.storage.delete(f"inputs/{stored.sha256}")
     assert_problem(idle.http.get(f"/v1/files/{file_id}/content"), "file_not_found")
+    named = {"image": {"file_id": file_id}}
+    assert_problem(idle.http.post("/v1/denoise", json=named), "file_not_found", "/image/file_id")
 
 
 def test_refused_files(make_api: MakeApi) -> None:
