@@ -52,6 +52,7 @@ def encode(
     keep: np.ndarray | None = None,
     scale: int = 1,
     same_scene: bool = False,
+    opaque: np.ndarray | None = None,
 ) -> Encoded:
     """Writes `rgb01` (scale * H, scale * W, 3), sRGB in [0, 1], as the same kind of file as `source`.
 
@@ -59,12 +60,13 @@ def encode(
     grey stays grey, and CMYK stays CMYK in TIFF and JPEG (elsewhere it becomes RGB). Palettes and 1-bit pictures come
     back with 8 bits a channel. `keep` (H, W) bool are the known pixels: after all conversion they are overwritten with
     the samples of the source. `same_scene` says that every pixel shows what the source shows there, as after denoising
-    but not inside a hole: then what sRGB could not hold of a wide gamut is put back.
+    but not inside a hole: then what sRGB could not hold of a wide gamut is put back. `opaque` (H, W) bool are pixels
+    whose alpha becomes full: holes that the alpha itself marked, and that are filled now.
     `warnings` say what cannot be kept: `lossy_format`, `mode_changed`, `bit_depth_changed`, `profile_converted`,
     `alpha_dropped`, `format_changed`, `metadata_dropped`.
-    Raises ValueError for arrays whose shape does not fit, and for `keep` or `same_scene` with `scale` > 1.
+    Raises ValueError for arrays whose shape does not fit, and for `keep`, `same_scene` or `opaque` with `scale` > 1.
     """
-    _check(rgb01, source, keep, scale, same_scene)
+    _check(rgb01, source, (keep, opaque), scale, same_scene)
     height, width = rgb01.shape[:2]
     warnings: list[Warning] = []
     target = _format(source, max(width, height), format, warnings)
@@ -74,16 +76,21 @@ def encode(
     plan = _Plan(target, dtype, model, conversion, native, alpha, _lossless(target, quality, warnings))
     metadata = _metadata(source, plan, width, height, warnings) if keep_metadata else Metadata()
     samples = _samples(rgb01, source, plan, keep, scale, same_scene)
+    if plan.alpha and opaque is not None:
+        samples[opaque, -1] = np.iinfo(plan.dtype).max
     equal = None if keep is None else _equal(source, plan)
     data = WRITERS[target](samples, model, metadata, quality)
     return Encoded(data, MEDIA_TYPES[target], width, height, 8 * dtype.itemsize, equal, warnings)
 
 
-def _check(rgb01: np.ndarray, source: Picture, keep: np.ndarray | None, scale: int, same_scene: bool) -> None:
+def _check(
+    rgb01: np.ndarray, source: Picture, regions: tuple[np.ndarray | None, ...], scale: int, same_scene: bool
+) -> None:
     if rgb01.shape != (source.height * scale, source.width * scale, 3):
         raise ValueError(f"{rgb01.shape} is not {scale} x {(source.height, source.width)} with 3 channels")
-    if keep is not None and (scale != 1 or keep.shape != (source.height, source.width)):
-        raise ValueError("keep needs scale 1 and the size of the source")
+    for region in regions:
+        if region is not None and (scale != 1 or region.shape != (source.height, source.width)):
+            raise ValueError("keep and opaque need scale 1 and the size of the source")
     if same_scene and scale != 1:
         raise ValueError("same_scene needs scale 1")
 

@@ -243,3 +243,20 @@ def test_odd_sizes(limits: ImageLimits, size: tuple[int, int]) -> None:
 def test_importing_this_room_loads_no_torch() -> None:
     code = "import sys, service.imaging; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_hole_that_the_alpha_marked_becomes_opaque(dtype: type, limits: ImageLimits) -> None:
+    samples = noise(4, dtype)
+    source = decode(png_file(samples), limits)
+    hole = np.zeros(samples.shape[:2], bool)
+    hole[2:5, 3:9] = True
+    result = decode(encode(source.rgb, source, opaque=hole).data, limits)
+    assert (result.native[hole, -1] == np.iinfo(dtype).max).all()
+    assert (result.native[~hole, -1] == samples[~hole, -1]).all()
+
+
+def test_without_alpha_there_is_nothing_to_make_opaque(limits: ImageLimits) -> None:
+    source = decode(png_file(noise(3)), limits)
+    everywhere = np.ones(source.rgb.shape[:2], bool)
+    assert encode(source.rgb, source, opaque=everywhere).data == encode(source.rgb, source).data
