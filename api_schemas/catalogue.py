@@ -14,6 +14,8 @@ class PriorOut(ResponseModel):
     size_multiple: int
     trained_size: int
     fully_convolutional: bool
+    symmetries: Literal["none", "mirror", "dihedral"]
+    """Of the pictures it was trained on; a solver averages over them unless told otherwise."""
     sigma_min: float
     sigma_max: float
     licence: str

@@ -55,7 +55,7 @@ def main() -> None:
 
     def in_process() -> float:
         began = time.perf_counter()
-        formulation = formulate(request, pixels.astype(np.float32) / 255, None, CPU)
+        formulation = formulate(request, pixels.astype(np.float32) / 255, None, CPU, prior.info.symmetries)
         with torch.inference_mode():
             drive(formulation.start(), prior.denoise)
         return time.perf_counter() - began

@@ -81,7 +81,8 @@ def cases(truth: np.ndarray, seed: int) -> Iterator[Case]:
 def restore(case: Case, prior: Prior, preset: str, seed: int) -> np.ndarray:
     """What the service answers, in process: (H, W, 3) on [0, 1]."""
     options = OPTIONS[case.request["task"]](**case.request, preset=preset, seed=seed)
-    formulation = formulate(options.model_dump(mode="json"), case.measurement, case.observed, CPU)
+    request = options.model_dump(mode="json")
+    formulation = formulate(request, case.measurement, case.observed, CPU, prior.info.symmetries)
     return to_image_range(drive(formulation.start(), prior.denoise).x)
 
 

@@ -54,6 +54,7 @@ class Catalogue:
             size_multiple=info.multiple_of,
             trained_size=info.native_size,
             fully_convolutional=info.fully_convolutional,
+            symmetries=info.symmetries,
             sigma_min=info.sigma_min,
             sigma_max=info.sigma_max,
             licence=info.licence,

@@ -102,6 +102,7 @@ PRIOR: dict[str, Any] = {
     "size_multiple": 8,
     "trained_size": 64,
     "fully_convolutional": True,
+    "symmetries": "dihedral",
     "sigma_min": 0.002,
     "sigma_max": 80.0,
     "licence": "Apache-2.0",

@@ -43,10 +43,13 @@ class Formulation:
         return self.problem.sigma_y / 2
 
 
-def formulate(request: Json, rgb01: np.ndarray, observed: np.ndarray | None, device: torch.device) -> Formulation:
+def formulate(
+    request: Json, rgb01: np.ndarray, observed: np.ndarray | None, device: torch.device, symmetry: str
+) -> Formulation:
     """Build the inverse problem of a resolved request.
 
     rgb01: (H, W, 3) float32 in [0, 1]. observed: (H, W) bool, True where a pixel is known; for inpainting only.
+    symmetry: what the prior of the request declares, for a request that leaves it open.
     """
     measurement = to_solver_range(rgb01, device)  # (1, 3, h, w)
     estimated = request["noise"] == "auto"
@@ -54,7 +57,7 @@ def formulate(request: Json, rgb01: np.ndarray, observed: np.ndarray | None, dev
     operator = build_operator(request, measurement, observed)
     if observed is not None:
         measurement = operator.forward(measurement)  # nothing of what lies in the hole may reach the solver
-    parameters = resolve_parameters(request, sigma_y)
+    parameters = resolve_parameters(request, sigma_y, symmetry)
     return Formulation(Problem(measurement, operator, sigma_y), parameters, int(request["seed"]), estimated)
 
 
@@ -74,12 +77,15 @@ def build_operator(request: Json, measurement: Tensor, observed: np.ndarray | No
             raise ValueError(f"no operator for task {task!r}")
 
 
-def resolve_parameters(request: Json, sigma_y: float) -> RedDiffParameters:
-    """The preset of the task under what the client gave; the paper's mode has its own defaults in place of presets."""
+def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> RedDiffParameters:
+    """The preset of the task and the symmetry of the prior, under what the client gave.
+
+    The paper's mode has its own defaults in place of presets.
+    """
     given: dict[str, Any] = {key: value for key, value in request["params"].items() if value is not None}
     if given["mode"] == "paper":
         return RedDiffParameters(**given)
-    return dataclasses.replace(preset(request["task"], request["preset"], sigma_y), **given)
+    return dataclasses.replace(preset(request["task"], request["preset"], sigma_y), **({"symmetry": symmetry} | given))
 
 
 def sigma01_of(noise: Json) -> float:

@@ -5,6 +5,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import structlog
@@ -12,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from api_schemas.problems import problem
+from priors.manifest import PATTERN, PriorError, read_manifest
 from service import imaging
 from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome, OutOfMemory, PriorLoadFailed
 from service.formulate import Formulation, formulate, to_image_range
@@ -44,6 +46,7 @@ class Restorer:
 
     def __init__(self, settings: Settings, storage: Storage, engine: Engine, reporter: Reporter):
         self.limits = imaging.ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
+        self.models_dir = settings.models_dir
         self.storage = storage
         self.engine = engine
         self.reporter = reporter
@@ -54,8 +57,9 @@ class Restorer:
         loop = asyncio.get_running_loop()
         try:
             picture, observed = await loop.run_in_executor(self.pictures, self._read, claim)
+            symmetry = declared_symmetry(self.models_dir, claim.request["prior"])
             formulation = await loop.run_in_executor(
-                self.pictures, formulate, claim.request, picture.rgb, observed, self.engine.device
+                self.pictures, formulate, claim.request, picture.rgb, observed, self.engine.device, symmetry
             )
             outcome = await self._solve(claim, formulation)
             self.reporter.progress(claim.id, finished(outcome))
@@ -203,6 +207,16 @@ def figures(outcome: Outcome, measured: Json) -> Json:
             "mean_batch": outcome.mean_batch,
         },
     }
+
+
+def declared_symmetry(models_dir: Path, prior: str) -> str:
+    """What the manifest of the prior declares; none where it cannot be read: the engine will say what is wrong."""
+    if not PATTERN.fullmatch(prior):
+        return "none"
+    try:
+        return read_manifest(models_dir / prior).symmetries
+    except PriorError:
+        return "none"
 
 
 def choose_device(name: str) -> torch.device:

@@ -19,13 +19,13 @@ PRIOR_WEIGHT = {"inpaint": 0.5, "super_resolution": 0.3}
 def preset(task: str, name: str, sigma_y: float) -> RedDiffParameters:
     """The parameters of `task` (inpaint, super_resolution, denoise) at a preset (fast, balanced, quality).
 
-    sigma_y: noise of the measurement on the [-1, 1] scale. For priors trained on mirrored and turned pictures.
+    sigma_y: noise of the measurement on the [-1, 1] scale. The symmetry is left open: it belongs to
+    the prior. The figures above are with `dihedral`, which the bundled one has.
     """
     if task == "denoise":
-        return RedDiffParameters(steps=DENOISE_STEPS[name], symmetry="dihedral")
+        return RedDiffParameters(steps=DENOISE_STEPS[name])
     return RedDiffParameters(
         steps=STEPS[name],
         prior_weight=PRIOR_WEIGHT[task],
         sigma_max=max(SIGMA_MAX[task], sigma_y),
-        symmetry="dihedral",
     )

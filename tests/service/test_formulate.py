@@ -16,9 +16,11 @@ from solvers.operators.mask import Mask
 CPU = torch.device("cpu")
 
 
-def formulation(task: str, rgb01: np.ndarray, observed: np.ndarray | None = None, **options: Any) -> Formulation:
+def formulation(
+    task: str, rgb01: np.ndarray, observed: np.ndarray | None = None, symmetry: str = "none", **options: Any
+) -> Formulation:
     request = OPTIONS[task](**({"seed": 1} | options)).model_dump(mode="json")
-    return formulate(request, rgb01, observed, CPU)
+    return formulate(request, rgb01, observed, CPU, symmetry)
 
 
 @pytest.fixture
@@ -77,6 +79,16 @@ def test_what_the_client_gives_overrides_the_preset(rgb01: np.ndarray) -> None:
     assert thorough.steps > quick.steps
     chosen = formulation("denoise", rgb01, preset="quality", params={"steps": 7, "sigma_max": 0.3}).parameters
     assert (chosen.mode, chosen.steps, chosen.sigma_max) == ("fast", 7, 0.3)
+
+
+def test_the_symmetry_is_that_of_the_prior_unless_the_client_gives_one(rgb01: np.ndarray) -> None:
+    for task in ("denoise", "super_resolution"):
+        for symmetry in ("none", "mirror", "dihedral"):
+            assert formulation(task, rgb01, symmetry=symmetry).parameters.symmetry == symmetry
+        given = formulation(task, rgb01, symmetry="dihedral", params={"symmetry": "none"})
+        assert given.parameters.symmetry == "none"
+    paper = formulation("denoise", rgb01, symmetry="dihedral", params={"mode": "paper"})
+    assert paper.parameters.symmetry is None
 
 
 def test_the_mode_of_the_paper_keeps_its_own_defaults(rgb01: np.ndarray) -> None:

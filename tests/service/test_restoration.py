@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -86,7 +87,9 @@ class Bench:
         self.storage = Storage(folder.as_uri())
         self.engine = Engine(load_prior, "cpu")
         self.notes = Notes()
-        self.restorer = Restorer(Settings(data_dir=folder), self.storage, self.engine, self.notes)
+        self.models_dir = folder / "models"
+        settings = Settings(data_dir=folder, models_dir=self.models_dir)
+        self.restorer = Restorer(settings, self.storage, self.engine, self.notes)
 
     def claim(self, task: str, image: bytes, mask: bytes | None = None, **options: Any) -> Claim:
         deadline_at, attempt = options.pop("deadline_at", None), options.pop("attempt", 1)
@@ -135,6 +138,23 @@ def test_inpainting_keeps_what_is_known_and_fills_the_hole(bench: Bench) -> None
     assert metrics["known_pixels_equal"] is True
     assert metrics["unknown_fraction"] == pytest.approx((MASK > 0).mean())
     assert metrics["noise_sigma_estimated"] is None
+
+
+@pytest.mark.parametrize(("declared", "used"), [("mirror", "mirror"), ("dihedral", "dihedral"), (None, "none")])
+def test_the_picture_is_turned_only_as_the_prior_was_trained(bench: Bench, declared: str | None, used: str) -> None:
+    if declared:
+        fields = {
+            "kind": "pixel",
+            "parameterisation": "edm",
+            "size_multiple": 8,
+            "trained_size": 64,
+            "sha256": "ab" * 32,
+        }
+        fields |= {"sigma_min": 0.01, "sigma_max": 80.0, "licence": "CC0", "symmetries": declared}
+        (bench.models_dir / "gaussian").mkdir(parents=True)
+        (bench.models_dir / "gaussian" / "prior.json").write_text(json.dumps(fields))
+    result = bench.run(bench.claim("denoise", png(PIXELS), noise={"sigma": 0.1}))
+    assert result["parameters"]["symmetry"] == used
 
 
 def test_known_pixels_are_denoised_on_request(bench: Bench) -> None:
