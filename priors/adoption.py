@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from priors.declaration import check_schedule
 from priors.manifest import MANIFEST, SYMMETRIES, PriorError
 from priors.schedules import build_schedule
 from priors.store import WEIGHTS, empty_unet, has_attention, load_prior, read_config, weights_folder
@@ -123,9 +124,10 @@ def _from_vp(folder: Path, scheduler: dict[str, Any]) -> dict[str, Any]:
         schedule |= {"beta_start": scheduler.get("beta_start", 1e-4), "beta_end": scheduler.get("beta_end", 0.02)}
     if scheduler.get("rescale_betas_zero_snr", False):
         schedule["zero_terminal_snr"] = True
+    check_schedule(schedule, PREDICTIONS[prediction], folder.name)
     try:
         levels = build_schedule(schedule)
-    except (TypeError, ValueError, RuntimeError) as error:  # numbers that are none, or make no schedule
+    except ValueError as error:
         raise PriorError(f"prior {folder.name}: its scheduler_config.json makes no schedule: {error}") from error
     return {
         "parameterisation": PREDICTIONS[prediction],

@@ -112,11 +112,12 @@ def _own_field(fields: dict[str, Any], name: str) -> str:
         case "flow_velocity" if fields[own] not in FLOW_VELOCITIES:
             raise PriorError(f"prior {name}: flow_velocity {fields[own]!r} is not one of {', '.join(FLOW_VELOCITIES)}")
         case "schedule":
-            _check_schedule(fields[own], parameterisation, name)
+            check_schedule(fields[own], parameterisation, name)
     return own
 
 
-def _check_schedule(schedule: dict[str, Any], parameterisation: str, name: str) -> None:
+def check_schedule(schedule: dict[str, Any], parameterisation: str, name: str) -> None:
+    """Raise PriorError unless `priors.schedules.build_schedule` can be trusted with these fields."""
     require_fields(schedule, {"kind": str}, name)
     kind = schedule["kind"]
     if kind not in SCHEDULES or (kind == "ve") != (parameterisation == "score"):

@@ -115,8 +115,9 @@ def test_a_score_sde_checkpoint_lives_on_the_unit_range(tmp_path: Path, x: Tenso
         ("scheduler_config.json", {"prediction_type": "noise"}, "'noise'"),
         ("scheduler_config.json", {"beta_schedule": "sigmoid"}, "'sigmoid'"),
         ("scheduler_config.json", {"trained_betas": [0.1, 0.2]}, "own betas"),
-        ("scheduler_config.json", {"beta_end": "much"}, "makes no schedule"),
-        ("scheduler_config.json", {"num_train_timesteps": 1}, "makes no schedule"),
+        ("scheduler_config.json", {"beta_end": "much"}, "'beta_end'"),
+        ("scheduler_config.json", {"num_train_timesteps": 10**12}, "2 to 100000 steps"),
+        ("scheduler_config.json", {"beta_start": 1e-300, "beta_end": 1e-300}, "makes no schedule"),
         ("scheduler_config.json", {"_class_name": "ScoreSdeVeScheduler", "sigma_max": None}, "makes no schedule"),
         (
             "scheduler_config.json",
