@@ -88,7 +88,7 @@ def restore(case: Case, prior: Prior, preset: str, seed: int) -> np.ndarray:
 
 def score(restored: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     image, reference = (to_solver_range(np.clip(x, 0, 1).astype(np.float32), CPU) for x in (restored, truth))
-    return float(psnr(image, reference)), float(ssim(image, reference))
+    return float(psnr(image, reference, data_range=2)), float(ssim(image, reference, data_range=2))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ where the same level is twice as large. It is doubled here and nowhere else.
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,16 +32,13 @@ class Formulation:
     problem: Problem
     parameters: RedDiffParameters
     seed: int
+    sigma01: float
+    """The noise level on the wire's scale, given or estimated."""
     noise_was_estimated: bool
 
     def start(self) -> Solver:
         """A fresh solver; equal formulations give equal pictures."""
         return red_diff(self.problem, self.parameters, NoiseStream(self.seed))
-
-    @property
-    def sigma01(self) -> float:
-        """The noise level on the wire's scale."""
-        return self.problem.sigma_y / 2
 
 
 def formulate(
@@ -52,22 +50,25 @@ def formulate(
     symmetry: what the prior of the request declares, for a request that leaves it open.
     """
     measurement = to_solver_range(rgb01, device)  # (1, 3, h, w)
+    known = None if observed is None else torch.from_numpy(observed).to(device)
     estimated = request["noise"] == "auto"
-    sigma_y = estimate_sigma(measurement) if estimated else 2 * sigma01_of(request["noise"])
-    operator = build_operator(request, measurement, observed)
-    if observed is not None:
+    sigma01 = estimate_sigma(measurement, known) / 2 if estimated else sigma01_of(request["noise"])
+    # The three channels of a grey picture are one measurement, not three: together they may weigh no more than one.
+    sigma_y = 2 * sigma01 * (math.sqrt(3) if is_grey(rgb01 if observed is None else rgb01[observed]) else 1)
+    operator = build_operator(request, measurement, known)
+    if known is not None:
         measurement = operator.forward(measurement)  # nothing of what lies in the hole may reach the solver
     parameters = resolve_parameters(request, sigma_y, symmetry)
-    return Formulation(Problem(measurement, operator, sigma_y), parameters, int(request["seed"]), estimated)
+    return Formulation(Problem(measurement, operator, sigma_y), parameters, int(request["seed"]), sigma01, estimated)
 
 
-def build_operator(request: Json, measurement: Tensor, observed: np.ndarray | None) -> Operator:
+def build_operator(request: Json, measurement: Tensor, known: Tensor | None) -> Operator:
     _, channels, height, width = measurement.shape
     match request["task"]:
         case "inpaint":
-            if observed is None:
+            if known is None:
                 raise ValueError("inpainting needs a mask")
-            return Mask(torch.from_numpy(observed).to(measurement.device), channels)
+            return Mask(known, channels)
         case "super_resolution":
             scale = request["scale"]
             return Downsample((channels, height * scale, width * scale), scale, request["kernel"])
@@ -91,6 +92,11 @@ def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> RedDiffP
 def sigma01_of(noise: Json) -> float:
     """The level of a wire `NoiseLevel` on the [0, 1] scale."""
     return noise["sigma"] if noise["sigma"] is not None else noise["sigma_255"] / 255
+
+
+def is_grey(rgb01: np.ndarray) -> bool:
+    """Whether every pixel of (..., 3) has three equal values."""
+    return bool((rgb01[..., 0] == rgb01[..., 1]).all() and (rgb01[..., 1] == rgb01[..., 2]).all())
 
 
 def to_solver_range(rgb01: np.ndarray, device: torch.device) -> Tensor:

@@ -21,6 +21,7 @@ from service.queue.base import Claim, JobFailed, Json, Reporter, WorkerBroken
 from service.settings import Settings
 from service.storage import BlobMissing, Storage, artifact_key, input_key
 from solvers.query import Query, SolverDiverged
+from solvers.red_diff import settings_of
 
 PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
 """Shares of the denoiser that running jobs of each priority get."""
@@ -113,6 +114,7 @@ class Restorer:
         request = claim.request
         rgb01 = to_image_range(outcome.solution.x)
         exact = observed is not None and request["known_pixels"] == "exact"
+        alpha_was_hole = observed is not None and request["mask_mode"] == "alpha_unknown" and request["mask"] is None
         encoded = imaging.encode(
             rgb01,
             picture,
@@ -120,6 +122,7 @@ class Restorer:
             keep=observed if exact else None,
             scale=request.get("scale", 1),
             same_scene=request["task"] == "denoise",
+            opaque=~observed if alpha_was_hole else None,
         )
         measured = {
             "noise_sigma_estimated": formulation.sigma01 if formulation.noise_was_estimated else None,
@@ -130,7 +133,7 @@ class Restorer:
         return {
             "artifacts": [self._store(claim, encoded)],
             "warnings": [{"code": code, "detail": detail} for code, detail in (*picture.warnings, *encoded.warnings)],
-            "parameters": asdict(formulation.parameters),
+            "parameters": {"mode": formulation.parameters.mode, **asdict(settings_of(formulation.parameters))},
             "worker": {"device": str(self.engine.device)},
             **figures(outcome, measured),
         }

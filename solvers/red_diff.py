@@ -72,13 +72,14 @@ def _check(name: str, value: Any, bounds: Any) -> None:
 
 def red_diff(problem: Problem, params: RedDiffParameters, noise: NoiseStream) -> Solver:
     """Solve `problem`; drive with `solvers.drive.drive` or an engine. Raises SolverDiverged."""
-    if params.mode == "paper":
-        return red_diff_paper(problem, _settings(PaperSettings, params), noise)
-    return red_diff_fast(problem, _settings(FastSettings, params), noise)
+    settings = settings_of(params)
+    if isinstance(settings, PaperSettings):
+        return red_diff_paper(problem, settings, noise)
+    return red_diff_fast(problem, settings, noise)
 
 
-def _settings(kind: Any, params: RedDiffParameters) -> Any:
-    """The settings of one mode, its own defaults where `params` says None."""
-    names = {item.name for item in dataclasses.fields(kind)}
-    given = {name: getattr(params, name) for name in names}
+def settings_of(params: RedDiffParameters) -> FastSettings | PaperSettings:
+    """The settings of the mode, its own defaults where `params` says None."""
+    kind = PaperSettings if params.mode == "paper" else FastSettings
+    given = {item.name: getattr(params, item.name) for item in dataclasses.fields(kind)}
     return kind(**{name: value for name, value in given.items() if value is not None})

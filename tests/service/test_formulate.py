@@ -117,3 +117,29 @@ def test_ranges_round_trip(rgb01: np.ndarray) -> None:
     kept = x.clone()
     np.testing.assert_allclose(to_image_range(x), rgb01, atol=1e-6)
     assert torch.equal(x, kept) and (rgb01 == before).all()
+
+
+def test_a_grey_picture_is_measured_once_not_three_times() -> None:
+    grey = np.repeat(np.random.default_rng(0).random((24, 40, 1), dtype=np.float32), 3, axis=-1)
+    made = formulation("denoise", grey, noise={"sigma": 0.05})
+    assert made.problem.sigma_y == pytest.approx(0.1 * 3**0.5)
+    assert made.sigma01 == pytest.approx(0.05)
+    tinted = grey.copy()
+    tinted[3, 3, 0] += 0.1
+    assert formulation("denoise", tinted, noise={"sigma": 0.05}).problem.sigma_y == pytest.approx(0.1)
+
+
+def test_colour_in_the_hole_does_not_make_a_grey_picture_coloured() -> None:
+    grey = np.repeat(np.random.default_rng(0).random((24, 40, 1), dtype=np.float32), 3, axis=-1)
+    observed = np.ones((24, 40), bool)
+    observed[5:9, 5:9] = False
+    grey[~observed] = (1, 0, 0)
+    assert formulation("inpaint", grey, observed, noise={"sigma": 0.05}).problem.sigma_y == pytest.approx(0.1 * 3**0.5)
+
+
+def test_the_level_is_estimated_from_known_pixels_only() -> None:
+    noisy = 0.5 + np.random.default_rng(0).normal(0, 0.08, (128, 128, 3)).astype(np.float32)
+    observed = np.ones((128, 128), bool)
+    observed[:, 40:80] = False
+    noisy[~observed] = 0.5  # painted flat: no noise there
+    assert formulation("inpaint", noisy, observed, noise="auto").sigma01 == pytest.approx(0.08, rel=0.15)

@@ -164,6 +164,13 @@ def test_known_pixels_are_denoised_on_request(bench: Bench) -> None:
     assert (bench.picture(result)[MASK == 0] != PIXELS[MASK == 0]).any()
 
 
+def test_a_hole_in_the_alpha_is_filled_and_opaque(bench: Bench) -> None:
+    source = np.dstack([PIXELS, 255 - MASK])
+    picture = bench.picture(bench.run(bench.claim("inpaint", png(source), mask_mode="alpha_unknown")))
+    assert (picture[..., 3] == 255).all()
+    assert (picture[MASK == 0, :3] == PIXELS[MASK == 0]).all()
+
+
 def test_denoising_gives_the_posterior_mean(bench: Bench) -> None:
     sigma01 = 0.1
     result = bench.run(bench.claim("denoise", png(PIXELS), noise={"sigma": sigma01}, preset="quality"))

@@ -79,3 +79,29 @@ def test_the_haar_bands_keep_the_energy():
     x = torch.rand(2, 3, 6, 8, dtype=torch.float64)
     assert torch.allclose(sum(band.square().sum() for band in haar(x)), x.square().sum(), rtol=1e-12)
     assert all(torch.equal(a, b) for a, b in zip(haar(x[..., :7]), haar(x[..., :6]), strict=True))
+
+
+def shaded(height: int, width: int, sigma: float, seed: int = 0) -> torch.Tensor:
+    ramp = torch.linspace(-0.6, 0.6, width).expand(1, 3, height, width)
+    return ramp + sigma * torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def test_what_may_not_be_read_changes_nothing() -> None:
+    observed = torch.ones(96, 128, dtype=torch.bool)
+    observed[:, :64] = False
+    painted = shaded(96, 128, 0.2)
+    painted[..., :64] = 0.3  # a flat hole, that would read as no noise at all
+    assert estimate_sigma(painted, observed) == pytest.approx(0.2, rel=0.15)
+    other = painted.clone()
+    other[..., :64] = torch.rand(1, 3, 96, 64)
+    assert estimate_sigma(other, observed) == estimate_sigma(painted, observed)
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5])
+def test_scattered_holes_leave_enough_to_read(fraction: float) -> None:
+    observed = torch.rand(256, 256, generator=torch.Generator().manual_seed(1)) >= fraction
+    assert estimate_sigma(shaded(256, 256, 0.2) * observed, observed) == pytest.approx(0.2, rel=0.15)
+
+
+def test_nothing_to_read_is_no_noise() -> None:
+    assert estimate_sigma(shaded(32, 32, 0.2), torch.zeros(32, 32, dtype=torch.bool)) == 0
