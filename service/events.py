@@ -41,7 +41,7 @@ class Subscription:
 class JobWatcher:
     """The one poller of a process. Used on the event loop only."""
 
-    def __init__(self, queue: JobQueue, interval_s: float = 0.3):
+    def __init__(self, queue: JobQueue, interval_s: float = 0.1):
         self.queue = queue
         self.interval_s = interval_s
         self._subscriptions: set[Subscription] = set()

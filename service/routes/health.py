@@ -1,7 +1,7 @@
 """For machines that watch the service. These answer without an API key and tell nothing of anybody's jobs."""
 
 from fastapi import APIRouter
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.concurrency import run_in_threadpool
 
@@ -11,6 +11,12 @@ from service.context import Ctx
 from service.problems import Refused, responses
 
 router = APIRouter(tags=["health"])
+
+
+@router.get("/", include_in_schema=False)
+async def front() -> RedirectResponse:
+    """Who opens the address in a browser finds the reference."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/healthz", responses=openapi.success(200, "alive", {"status": "ok"}))

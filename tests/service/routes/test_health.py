@@ -26,3 +26,9 @@ def test_health_needs_no_key(make_api: MakeApi) -> None:
     assert api.http.get("/healthz").status_code == 200
     assert api.http.get("/metrics").status_code == 200
     assert_problem(api.http.get("/v1/queue"), "missing_credentials")
+
+
+def test_the_front_door_leads_to_the_reference(idle: Api) -> None:
+    answer = idle.http.get("/", follow_redirects=False)
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "/docs"
