@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import structlog
-
 from api_schemas.catalogue import OperatorOut, PriorOut, SolverOut
 from api_schemas.operators import OPERATORS
 from api_schemas.solvers import PRESETS, RedDiffParams
-from priors.manifest import MANIFEST, PriorError, PriorInfo, read_manifest
+from priors.manifest import PriorInfo, list_manifests
 from service.settings import Settings
 
 SOLVERS: dict[str, SolverOut] = {
@@ -32,15 +30,7 @@ class Catalogue:
 
     def priors(self) -> list[PriorOut]:
         """Every usable prior by name. A damaged one is left out and logged: it must not hide the others."""
-        if not self.models_dir.is_dir():
-            return []
-        found: list[PriorOut] = []
-        for manifest in sorted(self.models_dir.glob(f"*/{MANIFEST}")):
-            try:
-                found.append(self._describe(read_manifest(manifest.parent)))
-            except PriorError as error:
-                structlog.get_logger().warning("prior left out", folder=manifest.parent.name, reason=str(error))
-        return found
+        return [self._describe(info) for info in list_manifests(self.models_dir)]
 
     def prior(self, name: str) -> PriorOut | None:
         return next((prior for prior in self.priors() if prior.id == name), None)

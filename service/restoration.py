@@ -58,10 +58,7 @@ class Restorer:
         loop = asyncio.get_running_loop()
         try:
             picture, observed = await loop.run_in_executor(self.pictures, self._read, claim)
-            symmetry = declared_symmetry(self.models_dir, claim.request["prior"])
-            formulation = await loop.run_in_executor(
-                self.pictures, formulate, claim.request, picture.rgb, observed, self.engine.device, symmetry
-            )
+            formulation = await loop.run_in_executor(self.pictures, self._formulate, claim, picture, observed)
             outcome = await self._solve(claim, formulation)
             self.reporter.progress(claim.id, finished(outcome))
             return await loop.run_in_executor(
@@ -71,6 +68,10 @@ class Restorer:
             raise WorkerBroken from error  # the job did nothing wrong: another worker shall have it
         except tuple(FAILURE_CODES) as error:
             raise JobFailed(problem(FAILURE_CODES[type(error)], str(error)).model_dump(mode="json")) from error
+
+    def _formulate(self, claim: Claim, picture: imaging.Picture, observed: np.ndarray | None) -> Formulation:
+        symmetry = declared_symmetry(self.models_dir, claim.request["prior"])
+        return formulate(claim.request, picture.rgb, observed, self.engine.device, symmetry)
 
     async def _solve(self, claim: Claim, formulation: Formulation) -> Outcome:
         future = self.engine.submit(
