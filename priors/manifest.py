@@ -1,15 +1,14 @@
 """What a prior declares about itself, read from `prior.json`. Imports no torch: the API process lists priors."""
 
 import json
-import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 MANIFEST = "prior.json"
-PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
-"""Names of priors. A name is never a path: no separators, no leading dot."""
+PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+"""Names of priors. A name is never a path: no separators, no leading dot, no more than 100 characters."""
 FIELDS: dict[str, type] = {
     "kind": str,
     "parameterisation": str,
@@ -22,10 +21,11 @@ FIELDS: dict[str, type] = {
 }
 """What every `prior.json` must hold; `priors.declaration` has what a parameterisation needs besides."""
 OPTIONAL: dict[str, type] = {"fully_convolutional": bool, "symmetries": str}
+KINDS = ("pixel", "latent")
+LATENT_FIELDS: dict[str, type] = {"latent_factor": int}
+"""What the kind `latent` must hold besides; `priors.latent` reads the rest of it."""
 SYMMETRIES = ("none", "mirror", "dihedral")
 """Nothing; left and right exchanged; that and turns by a right angle."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,15 @@ class PriorInfo:
     """What a prior declares about itself; the service publishes it and plans tiles and memory with it."""
 
     name: str
+    kind: str = "pixel"
+    """One of `KINDS`: what its network sees, the picture itself or the latents of an autoencoder."""
     channels: int = 3
     multiple_of: int = 1
     """Height and width of a query must be multiples of this."""
     native_size: int = 64
     """Side in pixels of the crops it was trained on."""
+    latent_factor: int = 1
+    """Pixels a side that one latent stands for; 1 where the network sees the picture."""
     fully_convolutional: bool = True
     """False for networks with attention: those are only run at `native_size`."""
     sigma_min: float = 0.0
@@ -87,8 +91,13 @@ def read_manifest(folder: Path) -> PriorInfo:
     fields = read_fields(folder)
     require_fields(fields, FIELDS, name)
     require_fields(fields, {key: kind for key, kind in OPTIONAL.items() if key in fields}, name)
-    if fields["kind"] != "pixel":
-        raise PriorError(f"prior {name}: kind {fields['kind']!r} is not supported, only 'pixel'")
+    if fields["kind"] not in KINDS:
+        raise PriorError(f"prior {name}: kind {fields['kind']!r} is not supported, only {', '.join(KINDS)}")
+    if fields["kind"] == "latent":
+        require_fields(fields, LATENT_FIELDS, name)
+    factor = fields["latent_factor"] if fields["kind"] == "latent" else 1
+    if not factor > 0 or fields["size_multiple"] % factor:
+        raise PriorError(f"prior {name}: {MANIFEST} needs latent_factor > 0 and size_multiple a multiple of it")
     if not 0 < fields["sigma_min"] < fields["sigma_max"]:
         raise PriorError(f"prior {name}: {MANIFEST} needs 0 < sigma_min < sigma_max")
     if not 0 < fields["size_multiple"] <= fields["trained_size"]:
@@ -100,8 +109,10 @@ def read_manifest(folder: Path) -> PriorInfo:
         raise PriorError(f"prior {name}: symmetries {symmetries!r} is not one of {', '.join(SYMMETRIES)}")
     return PriorInfo(
         name=name,
+        kind=fields["kind"],
         multiple_of=fields["size_multiple"],
         native_size=fields["trained_size"],
+        latent_factor=factor,
         fully_convolutional=convolutional,
         sigma_min=float(fields["sigma_min"]),
         sigma_max=float(fields["sigma_max"]),
@@ -110,16 +121,3 @@ def read_manifest(folder: Path) -> PriorInfo:
         licence=fields["licence"],
         digest=fields["sha256"],
     )
-
-
-def list_manifests(models_dir: Path) -> list[PriorInfo]:
-    """Every prior in `models_dir`, by name. A damaged one is logged and left out: the others must stay usable."""
-    if not models_dir.is_dir():
-        return []
-    manifests = []
-    for folder in sorted(folder for folder in models_dir.iterdir() if (folder / MANIFEST).is_file()):
-        try:
-            manifests.append(read_manifest(folder))
-        except PriorError as error:
-            logger.warning("prior left out of the list: %s", error)
-    return manifests

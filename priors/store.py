@@ -1,8 +1,7 @@
 """Priors on disk: a folder holds `config.json`, `diffusion_pytorch_model.safetensors` and `prior.json`.
 
-In the layout of diffusers' pipelines the first two lie in `unet/`; `priors.adoption` writes the third. Weights are only
-ever read from local safetensors, which cannot hold code, and only after their digest, names and shapes have been
-checked against `prior.json` and the architecture.
+In the layout of diffusers' pipelines the first two lie in `unet/`; `priors.adoption` writes the third. The
+network is laid out on the meta device from its configuration; `priors.weights` then reads what fits it exactly.
 """
 
 import hashlib
@@ -12,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from priors.base import Prior
 from priors.declaration import Declaration, read_declaration
 from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_manifest
 from priors.network import PatchedUNet
 from priors.parameterisation import adapt
+from priors.weights import WEIGHTS, read_weights
 
 CONFIG = "config.json"
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
 def write_prior(folder: Path, unet: nn.Module, manifest: dict[str, Any]) -> None:
@@ -49,10 +47,16 @@ def load_prior(models_dir: Path, name: str, device: torch.device) -> Prior:
     if not (folder / MANIFEST).is_file():
         raise PriorError(f"there is no prior named {name!r}")
     info, fields = read_manifest(folder), read_fields(folder)
+    if info.kind == "latent":
+        from priors.latent import load_latent  # diffusers' autoencoders, paid only by who has such a prior
+
+        return load_latent(folder, info, fields, device)
     declared = read_declaration(fields, name)
     unet = empty_unet(folder, read_config(folder))
     _check_network(unet, info, declared)
-    unet.load_state_dict(_read_weights(folder, info.digest, unet.state_dict()), assign=True)
+    unet.load_state_dict(
+        read_weights(weights_folder(folder) / WEIGHTS, info.digest, unet.state_dict(), name), assign=True
+    )
     unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
     return adapt(PatchedUNet(unet, declared.pixel_unshuffle, declared.label), info, declared)
 
@@ -121,29 +125,3 @@ def _check_network(unet: nn.Module, info: PriorInfo, declared: Declaration) -> N
         raise PriorError(f"prior {name}: its network does not take every multiple of {info.multiple_of} pixels")
     if info.fully_convolutional and has_attention(unet):
         raise PriorError(f"prior {name}: its network has attention, {MANIFEST} must say fully_convolutional: false")
-
-
-def _read_weights(folder: Path, digest: str, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights in float32, after their digest, names and shapes have been compared."""
-    name, path = folder.name, weights_folder(folder) / WEIGHTS
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PriorError(f"prior {name}: {WEIGHTS} cannot be read: {error.strerror}") from error
-    if found != digest:
-        raise PriorError(f"prior {name}: {WEIGHTS} has the SHA-256 {found[:12]}.., {MANIFEST} says {digest[:12]}..")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise PriorError(f"prior {name}: {WEIGHTS} is damaged: {error}") from error
-    missing, unexpected = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    if missing or unexpected:
-        raise PriorError(f"prior {name}: {WEIGHTS} lacks {missing[:3]} and has unexpected {unexpected[:3]}")
-    for key, value in state.items():
-        if value.shape != expected[key].shape:
-            shapes = f"{tuple(value.shape)} instead of {tuple(expected[key].shape)}"
-            raise PriorError(f"prior {name}: the weight {key} has the shape {shapes}")
-        if not value.is_floating_point() or not value.isfinite().all():
-            raise PriorError(f"prior {name}: the weight {key} holds values that are not finite numbers")
-    return {key: value.float() for key, value in state.items()}

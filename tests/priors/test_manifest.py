@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from priors.manifest import PriorError, list_manifests, read_manifest
+from priors.manifest import PriorError, read_manifest
 
 FIELDS = {
     "kind": "pixel",
@@ -44,6 +44,13 @@ def test_symmetries_and_attention_are_declared(tmp_path: Path) -> None:
     assert (info.fully_convolutional, info.symmetries) == (False, "mirror")
 
 
+def test_a_latent_prior_says_how_many_pixels_a_latent_stands_for(tmp_path: Path) -> None:
+    latent = read_manifest(write(tmp_path / "latent", FIELDS | {"kind": "latent", "latent_factor": 8}))
+    pixel = read_manifest(write(tmp_path / "pixel", FIELDS))
+    assert (latent.kind, latent.latent_factor) == ("latent", 8)
+    assert (pixel.kind, pixel.latent_factor) == ("pixel", 1)
+
+
 @pytest.mark.parametrize("field", ["kind", "parameterisation", "size_multiple", "trained_size", "sigma_max", "sha256"])
 @pytest.mark.parametrize("value", [None, [], True])
 def test_a_missing_or_mistyped_field_is_named(tmp_path: Path, field: str, value: object) -> None:
@@ -78,7 +85,11 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
         {"size_multiple": 0},
         {"size_multiple": -8},
         {"trained_size": 4},
+        {"kind": "video"},
         {"kind": "latent"},
+        {"kind": "latent", "latent_factor": True},
+        {"kind": "latent", "latent_factor": 0},
+        {"kind": "latent", "latent_factor": 16},
         {"symmetries": "all"},
         {"symmetries": True},
         {"fully_convolutional": "no"},
@@ -91,7 +102,7 @@ def test_impossible_values_are_refused(tmp_path: Path, change: dict[str, object]
         read_manifest(write(tmp_path / "p", FIELDS | change))
 
 
-@pytest.mark.parametrize("name", ["Upper", "with space", ".hidden", "-dash", "ü"])
+@pytest.mark.parametrize("name", ["Upper", "with space", ".hidden", "-dash", "ü", "a" * 101])
 def test_names_are_plain(tmp_path: Path, name: str) -> None:
     with pytest.raises(PriorError, match="not the name of a prior"):
         read_manifest(write(tmp_path / name, FIELDS))
@@ -100,17 +111,6 @@ def test_names_are_plain(tmp_path: Path, name: str) -> None:
 def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(PriorError, match="No such file"):
         read_manifest(tmp_path / "absent")
-
-
-def test_lists_the_usable_priors_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert list_manifests(tmp_path / "absent") == []
-    for name in ("b", "a"):
-        write(tmp_path / name, FIELDS)
-    write(tmp_path / "broken", "{")
-    (tmp_path / "no-prior").mkdir()
-    (tmp_path / "file").write_text("")
-    assert [info.name for info in list_manifests(tmp_path)] == ["a", "b"]
-    assert "prior broken: prior.json is not valid JSON" in caplog.text
 
 
 def test_imports_no_torch() -> None:
