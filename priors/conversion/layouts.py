@@ -4,27 +4,37 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from priors.conversion import ddpm, openai
 from priors.conversion.layout import Layout
 from priors.manifest import PriorError
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in ()}
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*openai.LAYOUTS, *ddpm.LAYOUTS)}
+REFUSALS: dict[str, Layout] = {layout.name: layout for layout in openai.REFUSALS}
+"""Known checkpoints that are recognised only for their own words of refusal."""
 
 
 def find_layout(state: Mapping[str, Tensor], name: str | None) -> Layout:
     """The layout `name`, or the one layout that recognises `state`.
 
-    Raises PriorError for an unknown name, for a state that no layout recognises, and for one that several do: they
-    would make different networks of the same file, and nothing in it tells which is right.
+    A name decides where several recognise the state, or none: a network that one has trained oneself. It does not
+    overrule the only ones that do. Raises PriorError for an unknown or overruled name, for a state that no layout
+    recognises, and for one that several do: they would make different networks of the same file, and nothing in it
+    tells which is right.
     """
-    known = ", ".join(LAYOUTS)
+    every = LAYOUTS | REFUSALS
+    fitting = [layout for layout in every.values() if layout.recognises(state)]
+    names, known = " or ".join(layout.name for layout in fitting), ", ".join(LAYOUTS)
     if name is not None:
-        if name not in LAYOUTS:
+        if name not in every:
             raise PriorError(f"there is no layout {name!r}, only {known}")
-        return LAYOUTS[name]
-    fitting = [layout for layout in LAYOUTS.values() if layout.recognises(state)]
+        if fitting and every[name] not in fitting:
+            raise PriorError(f"its weights are those of {names}, not of {name}")
+        return every[name]
     if not fitting:
-        raise PriorError(f"weights named {sorted(state)[:3]} are of no known layout ({known})")
+        raise PriorError(
+            f"its weights, {sorted(state)[:3]} and so on, are of no known checkpoint; where it computes as one of "
+            f"these layouts, name it: {known}"
+        )
     if len(fitting) > 1:
-        names = " or ".join(layout.name for layout in fitting)
-        raise PriorError(f"its weights could be {names}, which compute differently: say which with `layout`")
+        raise PriorError(f"its weights could be of {names}, which compute differently: name the layout")
     return fitting[0]
