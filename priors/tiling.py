@@ -28,22 +28,24 @@ class TileGrid:
     tile: int
     overlap: int
     """Neighbouring tiles share at least this many rows or columns."""
+    align: int = 1
+    """Tiles begin at multiples of this, which divides `tile`: a latent stands for the same pixels in each of them."""
 
     @property
     def padded_height(self) -> int:
-        return max(self.height, self.tile)
+        return self._padded(self.height)
 
     @property
     def padded_width(self) -> int:
-        return max(self.width, self.tile)
+        return self._padded(self.width)
 
     @cached_property
     def tops(self) -> tuple[int, ...]:
-        return _starts(self.padded_height, self.tile, self.overlap)
+        return self._starts(self.padded_height)
 
     @cached_property
     def lefts(self) -> tuple[int, ...]:
-        return _starts(self.padded_width, self.tile, self.overlap)
+        return self._starts(self.padded_width)
 
     @cached_property
     def origins(self) -> tuple[tuple[int, int], ...]:
@@ -55,6 +57,14 @@ class TileGrid:
         """What one pass over all tiles costs, in pixels."""
         return len(self.tops) * len(self.lefts) * self.tile**2
 
+    def _padded(self, length: int) -> int:
+        return max(self.tile, -(-length // self.align) * self.align)
+
+    def _starts(self, padded: int) -> tuple[int, ...]:
+        tile = self.tile // self.align
+        overlap = min(-(-self.overlap // self.align), tile - 1)  # a tile of one unit shares none
+        return tuple(self.align * start for start in _starts(padded // self.align, tile, overlap))
+
 
 def _starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     """As few tiles as the overlap allows, spread evenly from one end of the padded side to the other."""
@@ -63,16 +73,17 @@ def _starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     return tuple(round(free * i / intervals) for i in range(intervals + 1)) if intervals else (0,)
 
 
-def plan_tiles(height: int, width: int, sizes: Sequence[int], multiple_of: int) -> TileGrid:
+def plan_tiles(height: int, width: int, sizes: Sequence[int], multiple_of: int, align: int = 1) -> TileGrid:
     """The grid that costs the fewest pixels among the tile sizes; of equals, the one with the largest tiles.
 
-    Raises ValueError for a size that the network cannot take (not a multiple of `multiple_of`) and for an empty image.
+    align: of the tiles' origins; divides `multiple_of`. Raises ValueError for a size that the network cannot take (not
+    a multiple of `multiple_of`) and for an empty image.
     """
     if height < 1 or width < 1:
         raise ValueError(f"an image of {height} x {width} pixels has no tiles")
     if not sizes or any(size < 1 or size % multiple_of for size in sizes):
         raise ValueError(f"tile sizes {tuple(sizes)} are not all positive multiples of {multiple_of}")
-    grids = [TileGrid(height, width, size, overlap=-(-size // 4)) for size in sizes]
+    grids = [TileGrid(height, width, size, overlap=-(-size // 4), align=align) for size in sizes]
     return min(grids, key=lambda grid: (grid.pixels, -grid.tile))
 
 

@@ -53,6 +53,20 @@ def test_tiles_stay_inside_and_overlap_by_a_quarter(height: int, width: int) -> 
     assert len(grid.origins) == len(grid.tops) * len(grid.lefts)
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([(16, 8), (48, 8), (64, 4), (8, 8)]))
+def test_tiles_of_latents_begin_at_whole_latents(height: int, width: int, sizes: tuple[int, int]) -> None:
+    tile, align = sizes
+    grid = plan_tiles(height, width, (tile,), multiple_of=align, align=align)
+    assert all(start % align == 0 for start in grid.tops + grid.lefts)
+    for starts, length in ((grid.tops, grid.padded_height), (grid.lefts, grid.padded_width)):
+        assert starts[-1] + tile == length
+        steps = [b - a for a, b in zip(starts, starts[1:], strict=False)]
+        assert all(0 < step <= max(align, tile - tile // 4) for step in steps)
+    ones = torch.ones(1, 1, height, width, dtype=torch.float64)
+    torch.testing.assert_close(through_tiles(ones, grid, lambda t: t), ones, rtol=0, atol=1e-12)
+
+
 def test_chooses_the_cheapest_size() -> None:
     assert plan_tiles(64, 64, SIZES, 8).tile == 64
     assert plan_tiles(16, 17, SIZES, 8).tile == 64
