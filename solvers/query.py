@@ -4,7 +4,7 @@ A solver is a generator: it yields a `Query` ("denoise this at this level"), is 
 returns a `Solution`. It owns its state, and knows neither the prior nor the other jobs that share the denoiser call.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -39,6 +39,11 @@ class Query:
     """(1, C, H, W), the current restoration, for previews."""
     data_residual: float | None = None
     """Root mean square of y - H(estimate)."""
+    mean: Callable[[], Tensor] | None = None
+    """Gives (N, C, H, W), `x` without its noise, where the solver knows it; a prior on latents encodes it.
+
+    To be called before the answer is sent, and not to be written to; a call, since few priors need the copy.
+    """
     component: int = 0
     """Which denoiser, where a solver uses several."""
 

@@ -11,6 +11,7 @@ innovation D - mu is averaged over the two. From pair to pair the picture may be
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -63,13 +64,14 @@ def anneal(problem: Problem, settings: FastSettings, noise: NoiseStream) -> Solv
         pair, sign = step // 2, 1 - 2 * (step % 2)
         element = elements[pair % len(elements)]
         query = apply(noise.normal(pair, like=mu).mul_(sign * sigma).add_(mu), element)
-        denoised = undo((yield Query(query, mu.new_full((len(mu),), sigma), step, len(levels), mu, residual)), element)
+        level, mean = mu.new_full((len(mu),), sigma), partial(apply, mu, element)
+        denoised = undo((yield Query(query, level, step, len(levels), mu, residual, mean)), element)
         check_finite(denoised, step, "the denoised image")
         if innovation is None:
             innovation = denoised - mu
         else:
             innovation.add_(denoised).sub_(mu).mul_(0.5)
-        del query, denoised
+        del query, mean, denoised
         rho = max(settings.prior_weight * (sigma_y / sigma) ** 2, RHO_MIN)
         mu = operator.prox(y, mu + innovation, rho)
         check_finite(mu, step, "the estimate")

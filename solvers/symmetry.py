@@ -11,15 +11,16 @@ SYMMETRIES = {"none": (0,), "mirror": (0, 1), "dihedral": (0, 3, 5, 6, 1, 2, 4, 
 
 
 def apply(x: Tensor, element: int) -> Tensor:
-    """(N, C, H, W) mirrored and turned; H and W change places where it is transposed."""
-    x = x.flip(_mirrored_axes(element))
+    """(N, C, H, W) mirrored and turned; H and W change places where it is transposed. Copies where it mirrors."""
+    x = _mirror(x, element)
     return x.transpose(-1, -2) if element & 4 else x
 
 
 def undo(x: Tensor, element: int) -> Tensor:
     x = x.transpose(-1, -2) if element & 4 else x
-    return x.flip(_mirrored_axes(element))
+    return _mirror(x, element)
 
 
-def _mirrored_axes(element: int) -> list[int]:
-    return [axis for axis, bit in ((-1, 1), (-2, 2)) if element & bit]
+def _mirror(x: Tensor, element: int) -> Tensor:
+    axes = [axis for axis, bit in ((-1, 1), (-2, 2)) if element & bit]
+    return x.flip(axes) if axes else x  # torch copies even where there is nothing to flip

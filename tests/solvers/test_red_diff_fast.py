@@ -13,6 +13,7 @@ from solvers.operators import Downsample, Identity, Mask, Operator
 from solvers.query import Problem
 from solvers.red_diff import RedDiffParameters, red_diff
 from solvers.red_diff_fast import JITTER, RHO_MIN, SIGMA_END
+from solvers.symmetry import SYMMETRIES, apply
 from tests.solvers.parts import Silence, operators, problem, queries
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
@@ -79,6 +80,31 @@ def test_noise_comes_in_pairs_of_opposite_sign():
     like = asked[0].x
     for step, drawn in enumerate(noise):
         assert torch.allclose(drawn, NoiseStream(7).normal(step // 2, like) * (-1) ** step, atol=1e-12)
+
+
+@pytest.mark.parametrize("symmetry", ["none", "dihedral"])
+def test_the_mean_of_a_query_is_the_query_without_its_noise(symmetry):
+    """In the frame of the query, mirrored and turned as it is; the noise is the stream's, turned alike."""
+    task, noise = problem(operators()["bicubic"]), NoiseStream(7)
+    solver, elements = red_diff(task, RedDiffParameters(steps=20, symmetry=symmetry), noise), SYMMETRIES[symmetry]
+    query, shapes = next(solver), set()
+    for step in range(20):
+        element = elements[step // 2 % len(elements)]
+        assert torch.equal(query.mean(), apply(query.estimate, element))
+        drawn = apply(noise.normal(step // 2, query.estimate) * (-1) ** step, element)
+        assert torch.allclose(query.x - query.mean(), query.sigma * drawn, atol=1e-12)
+        shapes.add(query.mean().shape)
+        answer = MIXTURE.denoise(query.x, query.sigma)
+        query = solver.send(answer) if step < 19 else None
+    assert len(shapes) == (2 if symmetry == "dihedral" else 1)
+
+
+def test_a_measurement_that_is_denoised_directly_has_no_known_mean():
+    """Its own noise is in it, and nobody knows which part of it that is."""
+    asked, _ = queries(
+        red_diff(problem(Identity((3, 12, 16)), 0.2), RedDiffParameters(), NoiseStream(0)), MIXTURE.denoise
+    )
+    assert all(query.mean is None for query in asked)
 
 
 @pytest.mark.parametrize("sigma_y", [0.0, 0.1, 0.5])

@@ -32,3 +32,8 @@ def test_a_transposed_picture_changes_its_sides():
     shapes = {apply(torch.zeros(1, 1, 4, 6), element).shape[-2:] for element in SYMMETRIES["dihedral"]}
     assert shapes == {(4, 6), (6, 4)}
     assert all(apply(torch.zeros(1, 1, 4, 6), element).shape == (1, 1, 4, 6) for element in SYMMETRIES["mirror"])
+
+
+def test_doing_nothing_copies_nothing():
+    x = torch.zeros(1, 1, 4, 6)
+    assert apply(x, 0).data_ptr() == undo(x, 0).data_ptr() == x.data_ptr()
