@@ -5,7 +5,7 @@ from typing import Any
 from api_schemas.catalogue import OperatorOut, PriorOut, SolverOut
 from api_schemas.operators import OPERATORS
 from api_schemas.solvers import PRESETS, RedDiffParams
-from priors.manifest import PriorInfo, list_manifests
+from priors.manifest import PriorInfo
 from service.settings import Settings
 
 SOLVERS: dict[str, SolverOut] = {
@@ -25,12 +25,12 @@ class Catalogue:
     """Reads the priors anew at each call, so that a prior put into the folder is there without a restart."""
 
     def __init__(self, settings: Settings):
-        self.models_dir = settings.models_dir
+        self.shelf = settings.shelf
         self.default_prior = settings.default_prior
 
     def priors(self) -> list[PriorOut]:
         """Every usable prior by name. A damaged one is left out and logged: it must not hide the others."""
-        return [self._describe(info) for info in list_manifests(self.models_dir)]
+        return [self._describe(info) for info in self.shelf.manifests()]
 
     def prior(self, name: str) -> PriorOut | None:
         return next((prior for prior in self.priors() if prior.id == name), None)

@@ -5,7 +5,6 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import structlog
@@ -13,7 +12,8 @@ import torch
 from torch.nn import functional
 
 from api_schemas.problems import problem
-from priors.manifest import PATTERN, PriorError, read_manifest
+from priors.manifest import PriorError, read_manifest
+from priors.shelf import Shelf
 from service import imaging
 from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome, OutOfMemory, PriorLoadFailed
 from service.formulate import Formulation, formulate, to_image_range
@@ -47,7 +47,7 @@ class Restorer:
 
     def __init__(self, settings: Settings, storage: Storage, engine: Engine, reporter: Reporter):
         self.limits = imaging.ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
-        self.models_dir = settings.models_dir
+        self.shelf = settings.shelf
         self.storage = storage
         self.engine = engine
         self.reporter = reporter
@@ -70,7 +70,7 @@ class Restorer:
             raise JobFailed(problem(FAILURE_CODES[type(error)], str(error)).model_dump(mode="json")) from error
 
     def _formulate(self, claim: Claim, picture: imaging.Picture, observed: np.ndarray | None) -> Formulation:
-        symmetry = declared_symmetry(self.models_dir, claim.request["prior"])
+        symmetry = declared_symmetry(self.shelf, claim.request["prior"])
         return formulate(claim.request, picture.rgb, observed, self.engine.device, symmetry)
 
     async def _solve(self, claim: Claim, formulation: Formulation) -> Outcome:
@@ -213,12 +213,10 @@ def figures(outcome: Outcome, measured: Json) -> Json:
     }
 
 
-def declared_symmetry(models_dir: Path, prior: str) -> str:
+def declared_symmetry(shelf: Shelf, prior: str) -> str:
     """What the manifest of the prior declares; none where it cannot be read: the engine will say what is wrong."""
-    if not PATTERN.fullmatch(prior):
-        return "none"
     try:
-        return read_manifest(models_dir / prior).symmetries
+        return read_manifest(shelf.home(prior) / prior).symmetries
     except PriorError:
         return "none"
 

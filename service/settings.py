@@ -6,6 +6,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from priors.shelf import Shelf
+
 BUNDLED_PRIORS = Path(__file__).parent.parent / "priors" / "bundled"
 
 
@@ -23,6 +25,7 @@ class Settings(BaseSettings):
     blob_url: str = ""
     """`file:///...`, `s3://...` or `gs://...`; empty for a folder in `data_dir`."""
     models_dir: Path = BUNDLED_PRIORS
+    """Priors of one's own; the bundled ones are there besides."""
     default_prior: str = "natural-v0"
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     threads: int = Field(0, ge=0)
@@ -56,6 +59,11 @@ class Settings(BaseSettings):
     """A worker is ended where one prior call or one step of a solver takes this long: it hangs."""
     lease_s: float = Field(20, gt=1)
     """A host that has not been heard of for this long is dead."""
+
+    @property
+    def shelf(self) -> Shelf:
+        """Where priors are looked for: among the own ones, then among the bundled ones."""
+        return Shelf(self.models_dir, BUNDLED_PRIORS)
 
     @property
     def resolved_database_url(self) -> str:

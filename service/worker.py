@@ -64,7 +64,7 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
     metrics = EngineMetrics(str(device))
     writer = MetricsWriter(reporter.engine, reporter.executor_id, metrics)
     engine = Engine(
-        lambda name: load_prior(settings.models_dir, name, device),
+        lambda name: load_prior(settings.shelf.home(name), name, device),
         device,
         max_batch_pixels=settings.max_batch_pixels,
         observe=metrics,

@@ -16,7 +16,8 @@ PICTURES = ROOT / "examples" / "pictures"
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running_service(tmp_path_factory.mktemp("data")) as service:
+    """With a models folder of the user's own, empty so far: the bundled prior must still be there."""
+    with running_service(tmp_path_factory.mktemp("data"), models_dir=str(tmp_path_factory.mktemp("models"))) as service:
         yield service
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from priors.base import Prior
-from priors.manifest import list_manifests
 from priors.network import build_unet, unet_config
+from priors.shelf import Shelf
 from priors.store import load_prior, write_prior
 
 BUNDLED = Path(__file__).parents[2] / "priors" / "bundled"
@@ -55,7 +55,7 @@ def models(tmp_path: Path, unet: nn.Module) -> Path:
 @pytest.fixture(scope="session")
 def bundled() -> list[Prior]:
     """Every prior that comes with this checkout."""
-    names = [info.name for info in list_manifests(BUNDLED)]
+    names = [info.name for info in Shelf(BUNDLED).manifests()]
     if not names:
         pytest.skip("no prior is bundled in this checkout")
     return [load_prior(BUNDLED, name, torch.device("cpu")) for name in names]
