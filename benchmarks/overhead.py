@@ -50,7 +50,7 @@ def main() -> None:
     settings = Settings()
     options = {"noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": 20}, "seed": 1}
     pixels = picture(arguments.side)
-    prior = load_prior(settings.models_dir, settings.default_prior, CPU)
+    prior = load_prior(settings.shelf.home(settings.default_prior), settings.default_prior, CPU)
     request = DenoiseOptions(**options).model_dump(mode="json")
 
     def in_process() -> float:

@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cpu")
     settings = Settings()
-    prior = load_prior(settings.models_dir, settings.default_prior, device)
+    prior = load_prior(settings.shelf.home(settings.default_prior), settings.default_prior, device)
     damaged, truth = read(PICTURES / "scratched.png"), read(PICTURES / "original.png")
     hole = np.asarray(Image.open(PICTURES / "mask.png"))
     request = InpaintOptions(seed=1).model_dump(mode="json")

@@ -1,15 +1,17 @@
-"""Quality of the bundled prior against classical baselines: `python -m benchmarks.quality --images FOLDER...`.
+"""Quality of restorations against classical baselines: `python -m benchmarks.quality --images FOLDER...`.
 
 Each picture is cropped at its centre, damaged with a fixed seed and restored by the same code that the service runs
-(`service.formulate` and a preset). PSNR and SSIM are of the clipped picture on [0, 1].
+(`service.formulate` and a preset). PSNR and SSIM are of the clipped picture on [0, 1]. `--priors A B` restores every
+damaged picture, with its noise and mask, with each of the priors: `--priors natural-v0 natural-v1`.
 """
 
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from PIL import Image
 from api_schemas.requests import OPTIONS
 from benchmarks import baselines
 from benchmarks.degradations import centre_crop, free_form, noisy, random_pixels
-from benchmarks.report import publish
+from benchmarks.report import Row, publish
 from priors.base import Prior
 from priors.store import load_prior
 from service.formulate import formulate, to_image_range, to_solver_range
@@ -86,65 +88,96 @@ def restore(case: Case, prior: Prior, preset: str, seed: int) -> np.ndarray:
     return to_image_range(drive(formulation.start(), prior.denoise).x)
 
 
+class Score(NamedTuple):
+    """One picture restored in one way."""
+
+    psnr: float
+    ssim: float
+    seconds: float
+
+
 def score(restored: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """PSNR and SSIM of the clipped picture."""
     image, reference = (to_solver_range(np.clip(x, 0, 1).astype(np.float32), CPU) for x in (restored, truth))
     return float(psnr(image, reference, data_range=2)), float(ssim(image, reference, data_range=2))
+
+
+def compare(
+    case: Case, truth: np.ndarray, priors: Sequence[Prior], preset: str, seed: int
+) -> tuple[list[np.ndarray], list[Score]]:
+    """The same damage restored with each prior, and lastly by the classical method."""
+    ways = [lambda prior=prior: restore(case, prior, preset, seed) for prior in priors] + [case.baseline]
+    pictures, scores = [], []
+    for way in ways:
+        began = time.perf_counter()
+        with torch.inference_mode():
+            pictures.append(way())
+        seconds = time.perf_counter() - began
+        scores.append(Score(*score(pictures[-1], truth), seconds))
+    return pictures, scores
+
+
+def table(folder: str, task: str, baseline_name: str, priors: Sequence[str], found: list[list[Score]]) -> list[Row]:
+    """A row for each prior. found: for each picture, the scores of the priors and of the classical method."""
+    scores = np.array(found)  # (pictures, priors + 1, 3)
+    *means, baseline = scores.mean(axis=0).tolist()
+    rows = []
+    for number, (prior, mean) in enumerate(zip(priors, means, strict=True)):
+        wins = (scores[:, number, 0] > scores[:, -1, 0]).sum()
+        row = {
+            "set": folder,
+            "task": task,
+            "prior": prior,
+            "PSNR": mean[0],
+            "SSIM": mean[1],
+            "seconds": mean[2],
+            "baseline": baseline_name,
+            "baseline PSNR": baseline[0],
+            "baseline SSIM": baseline[1],
+            "gain dB": mean[0] - baseline[0],
+            "wins": f"{wins}/{len(found)}",
+        }
+        beside = {f"over {priors[0]} dB": mean[0] - means[0][0]} if number else {}
+        rows.append(row | beside)
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders of clean pictures")
+    parser.add_argument("--priors", nargs="+", help="names, compared with the first; default: that of the service")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each folder")
     parser.add_argument("--side", type=int, default=256, help="side of the centre crop")
     parser.add_argument("--preset", default="fast", choices=["fast", "balanced", "quality"])
     parser.add_argument("--save", type=Path, help="folder for the pictures themselves")
     arguments = parser.parse_args()
     settings = Settings()
-    prior = load_prior(settings.models_dir, settings.default_prior, CPU)
-    scores: dict[tuple[str, str, str], list[tuple[float, float, float]]] = defaultdict(list)
+    names = list(dict.fromkeys(arguments.priors or [settings.default_prior]))
+    priors = [load_prior(settings.shelf.home(name), name, CPU) for name in names]
+    scores: dict[tuple[str, str, str], list[list[Score]]] = defaultdict(list)
     for folder in arguments.images:
         for index, path in enumerate(sorted(folder.glob("*.png"))[:: arguments.every]):
             truth = centre_crop(np.asarray(Image.open(path).convert("RGB"), np.float32) / 255, arguments.side)
             for case in cases(truth, seed=index):
-                began = time.perf_counter()
-                with torch.inference_mode():
-                    restored = restore(case, prior, arguments.preset, seed=index)
-                middle = time.perf_counter()
-                classical = case.baseline()
-                ended = time.perf_counter()
-                key = (folder.name, case.label, case.baseline_name)
-                ours, theirs = score(restored, truth), score(classical, truth)
-                scores[key].append((*ours, middle - began, *theirs, ended - middle))
+                pictures, found = compare(case, truth, priors, arguments.preset, seed=index)
+                scores[folder.name, case.label, case.baseline_name].append(found)
                 if arguments.save:
-                    sheet = np.concatenate([_fit(case.measurement, truth), restored, classical, truth], axis=1)
-                    arguments.save.mkdir(parents=True, exist_ok=True)
                     name = f"{folder.name}-{path.stem}-{case.label.replace(' ', '_').replace('/', '-')}.png"
-                    Image.fromarray((np.clip(sheet, 0, 1) * 255 + 0.5).astype(np.uint8)).save(arguments.save / name)
-    rows = []
-    for (folder_name, label, baseline_name), values in scores.items():
-        ours_psnr, ours_ssim, ours_s, base_psnr, base_ssim, base_s = (float(v) for v in np.mean(values, axis=0))
-        wins = sum(value[0] > value[3] for value in values)
-        rows.append(
-            {
-                "set": folder_name,
-                "task": label,
-                "PSNR": ours_psnr,
-                "SSIM": ours_ssim,
-                "seconds": ours_s,
-                "baseline": baseline_name,
-                "baseline PSNR": base_psnr,
-                "baseline SSIM": base_ssim,
-                "gain dB": ours_psnr - base_psnr,
-                "wins": f"{wins}/{len(values)}",
-            }
-        )
-    settings_out = {
-        "side": arguments.side,
-        "every": arguments.every,
-        "preset": arguments.preset,
-        "prior": prior.info.name,
-    }
-    publish(f"quality-{arguments.preset}", rows, settings_out)
+                    save([_fit(case.measurement, truth), *pictures, truth], arguments.save / name)
+    rows = [
+        row
+        for (folder_name, label, baseline_name), found in scores.items()
+        for row in table(folder_name, label, baseline_name, names, found)
+    ]
+    settings_out = {"side": arguments.side, "every": arguments.every, "preset": arguments.preset}
+    publish(f"quality-{arguments.preset}", rows, settings_out | {"priors": names})
+
+
+def save(pictures: list[np.ndarray], path: Path) -> None:
+    """Side by side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet = np.concatenate(pictures, axis=1)
+    Image.fromarray((np.clip(sheet, 0, 1) * 255 + 0.5).astype(np.uint8)).save(path)
 
 
 def _fit(image: np.ndarray, like: np.ndarray) -> np.ndarray:
