@@ -18,6 +18,8 @@ MAX_HEADER = 100_000_000
 """Bytes; what safetensors itself accepts."""
 MAX_WIDTH = 8
 """Bytes of the widest number, a float64."""
+FORMER_NAMES = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""Parts of an attention block as diffusers named them until 2023, and as many published files still do."""
 
 
 def read_weights(path: Path, digest: str, expected: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
@@ -32,10 +34,21 @@ def read_weights(path: Path, digest: str, expected: Mapping[str, Tensor], name: 
     try:
         with safe_open(path, framework="pt") as file:
             keys = file.keys()
-            _check_header({key: tuple(file.get_slice(key).get_shape()) for key in keys}, expected, path, name)
-            return {key: _finite(file.get_tensor(key), key, name) for key in expected}
+            own = {_current_name(key, expected): key for key in keys}
+            if len(own) < len(keys):
+                raise PriorError(f"prior {name}: {path.name} has a weight under its current and its former name")
+            shapes = {key: tuple(file.get_slice(former).get_shape()) for key, former in own.items()}
+            _check_header(shapes, expected, path, name)
+            return {key: _finite(file.get_tensor(own[key]), key, name) for key in expected}
     except SafetensorError as error:
         raise PriorError(f"prior {name}: {path.name} is damaged: {error}") from error
+
+
+def _current_name(key: str, expected: Mapping[str, Tensor]) -> str:
+    """`key`, or where nothing of this name is expected, what such a weight is called today."""
+    block, _, kind = key.rpartition(".")
+    block, _, part = block.rpartition(".")
+    return key if key in expected or part not in FORMER_NAMES else f"{block}.{FORMER_NAMES[part]}.{kind}"
 
 
 def _check_size(path: Path, expected: Mapping[str, Tensor], name: str) -> None:
