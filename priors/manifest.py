@@ -62,16 +62,20 @@ class PriorError(Exception):
 
 def read_fields(folder: Path) -> dict[str, Any]:
     """The fields of `prior.json` as they stand. Raises PriorError where it is missing or no JSON object."""
-    path = folder / MANIFEST
+    return read_json(folder, MANIFEST)
+
+
+def read_json(folder: Path, file: str) -> dict[str, Any]:
+    """The JSON object in a file of the prior in `folder`. Raises PriorError."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads((folder / file).read_text(encoding="utf-8"))
     except OSError as error:
-        raise PriorError(f"prior {folder.name}: {MANIFEST} cannot be read: {error.strerror}") from error
+        raise PriorError(f"prior {folder.name}: {file} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end
-        raise PriorError(f"prior {folder.name}: {MANIFEST} is not valid JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise PriorError(f"prior {folder.name}: {MANIFEST} must hold a JSON object")
-    return fields
+        raise PriorError(f"prior {folder.name}: {file} is not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise PriorError(f"prior {folder.name}: {file} must hold a JSON object")
+    return values
 
 
 def require_fields(fields: dict[str, Any], required: dict[str, type], name: str) -> None:
