@@ -44,7 +44,7 @@ class EngineMetrics:
         self.steps = Counter("engine_steps", "Queries of jobs answered.", ["prior"], **made)
         self.oom = Counter("engine_oom", "Calls that did not fit into memory.", ["device"], **made)
         self.load_seconds = Histogram("prior_load_seconds", "Loading a prior.", ["prior"], buckets=SECONDS, **made)
-        self.resident = Gauge("prior_resident", "Workers that have this prior warm.", ["prior", "device"], **made)
+        self.resident = Gauge("prior_resident", "Copies of this prior that are warm.", ["prior", "device"], **made)
         self.finished = Counter("jobs_finished", "Jobs ended.", ["task", "status", "code"], **made)
         self.run_seconds = Histogram("job_run_seconds", "Run of a job.", ["task", "solver"], buckets=SECONDS, **made)
 
@@ -61,7 +61,10 @@ class EngineMetrics:
 
     def prior_loaded(self, prior: str, seconds: float) -> None:
         self.load_seconds.labels(prior).observe(seconds)
-        self.resident.labels(prior, self.device).set(1)
+        self.resident.labels(prior, self.device).inc()
+
+    def prior_evicted(self, prior: str) -> None:
+        self.resident.labels(prior, self.device).dec()
 
     def job_finished(self, task: str, solver: str, status: str, code: str = "", run_s: float | None = None) -> None:
         """`code`: of the problem of a failed job. `run_s` is None for a job that never ran."""

@@ -81,6 +81,7 @@ class Restorer:
             on_query=ProgressReport(claim, self.reporter, self.storage, self.pictures),
             deadline=None if claim.deadline_at is None else time.monotonic() + claim.deadline_at - time.time(),
             weight=PRIORITY_WEIGHT[claim.request["priority"]],
+            digest=claim.request["prior_digest"],
         )
         self.reporter.started(claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt})
         try:

@@ -51,12 +51,16 @@ class Settings(BaseSettings):
     """Jobs that a worker solves at one time."""
     max_batch_pixels: int = Field(0, ge=0)
     """Pixels in one prior call; 0 chooses by the device."""
+    prior_memory_mb: int = Field(0, ge=0)
+    """MiB that the priors of a worker may take together; 0 for a share of the memory of its device."""
     max_attempts: int = Field(5, ge=2, le=20)
     """A job that loses its worker this many times fails as `worker_lost`. The first loss may be a neighbour's deed."""
     drain_s: float = Field(20, ge=0)
     """How long running jobs may go on after SIGTERM before they go back to the queue."""
     stall_s: float = Field(900, gt=0)
     """A worker is ended where one prior call or one step of a solver takes this long: it hangs."""
+    load_stall_s: float = Field(3600, gt=0)
+    """A worker is ended where loading one prior takes this long: it hangs."""
     lease_s: float = Field(20, gt=1)
     """A host that has not been heard of for this long is dead."""
 

@@ -6,12 +6,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import structlog
 
+from priors.footprint import footprint
 from service import lifeline
 from service.logs import configure_logs
 from service.metrics import EngineMetrics, MetricsWriter, counted
@@ -30,6 +31,9 @@ EXIT_BROKEN = 70
 """Status of a worker that can run no job any more (`EX_SOFTWARE`)."""
 EXIT_FENCED = 75
 """Status of a worker that stopped because others may think it dead (`EX_TEMPFAIL`)."""
+
+NAP_S = 1.0
+"""How late a signal may be heard at worst."""
 
 ORPHAN_S = 30.0
 """Seconds that a worker takes at most to end after its supervisor."""
@@ -56,6 +60,7 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
 
     from priors.store import load_prior
     from service.engine.engine import Engine
+    from service.engine.memory import prior_memory
     from service.restoration import Restorer, choose_device
 
     if settings.threads:
@@ -69,6 +74,9 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
         max_batch_pixels=settings.max_batch_pixels,
         observe=metrics,
         watchdog=Watchdog(settings.stall_s),
+        prior_size=lambda name: footprint(settings.shelf.home(name) / name),
+        prior_memory=prior_memory(device, settings.prior_memory_mb, settings.workers),
+        load_stall_s=settings.load_stall_s,
     )
     writer.start()
     try:
@@ -121,9 +129,16 @@ def _work(
         worker.start()
         Membership(queue.engine, settings.lease_s).mark_ready(executor_id)
         log.info("worker takes jobs", worker=executor_id, pid=os.getpid())
-        stop = stops.get()
+        stop = _next_stop(stops)
         log.info("worker stops", worker=executor_id, reason=stop.reason)
         worker.stop(stop.drain_s)
+
+
+def _next_stop(stops: SimpleQueue[Stop]) -> Stop:
+    """Wait in short naps: a signal that arrives just before a wait begins is handled after it only."""
+    while True:
+        with suppress(Empty):
+            return stops.get(timeout=NAP_S)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,28 +1,34 @@
 """The engine: one thread that runs many solvers and shares every prior call among them.
 
-A turn: let new jobs in, end what was cancelled or came too late, let the scheduler fill a batch, run it, hand the tiles
-back, and advance the solvers whose answer is complete. All solver and prior work happens in this thread.
+A turn: end what was cancelled or came too late, let jobs in whose prior is warm, let the scheduler fill a batch, run
+it, hand the tiles back, and advance the solvers whose answer is complete. All solver and prior work happens in this
+thread, except that priors are loaded beside it.
 """
 
 import itertools
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from queue import SimpleQueue
 
 import torch
 
 from priors.base import Prior
+from service.engine.admission import Admission
 from service.engine.errors import DeadlineExceeded, EngineStopped, OutOfMemory, PriorLoadFailed
 from service.engine.lane import Job, Lane, Outcome
+from service.engine.loader import Loader
 from service.engine.observer import EngineObserver, Unobserved
+from service.engine.residency import PriorId, Residency
 from service.engine.roster import Roster
 from service.engine.runner import Runner, is_fatal, is_out_of_memory
 from service.engine.scheduler import Batch, BatchKey, Scheduler
 from service.watchdog import Watchdog
-from solvers.query import Query, Solver
+from solvers.query import Query, Solution, Solver
 
 __all__ = [
     "DeadlineExceeded",
@@ -52,17 +58,25 @@ class Engine:
         tile_sizes: tuple[int, ...] = (64, 128, 256),
         observe: EngineObserver | None = None,
         watchdog: Watchdog | None = None,
+        prior_size: Callable[[str], int] = lambda name: 0,
+        prior_memory: float = math.inf,
+        load_stall_s: float = math.inf,
     ):
-        """load_prior: gives a prior on `device`; called once a name. max_batch_pixels: 0 chooses by the device.
-        watchdog: hears before each prior call and each step of a solver."""
+        """load_prior: gives a prior on `device`; called in a thread of its own. max_batch_pixels: 0 chooses by the
+        device. watchdog: hears before each prior call and each step of a solver, and of loads, which may take
+        `load_stall_s`. prior_size: bytes that a prior will take. prior_memory: bytes that all may take together."""
         self.device = torch.device(device)
         self._tile_sizes = tile_sizes
         self._observe = observe or Unobserved()
         self._watchdog = watchdog or Watchdog()
+        self._roster = Roster()
         self._runner = Runner(load_prior, self.device)
+        loader = Loader(self._runner.load, self._roster.wake, self._watchdog, load_stall_s)
+        self._admission = Admission(self._runner, Residency(prior_memory), loader, prior_size, self._observe)
+        self._unwanted: SimpleQueue[str] = SimpleQueue()
+        self.prior_memory = prior_memory
         self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
         self._numbers = itertools.count()
-        self._roster = Roster()
         self._died = False
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._thread.start()
@@ -81,22 +95,37 @@ class Engine:
         on_query: Callable[[Query], None] | None = None,
         deadline: float | None = None,
         weight: float = 1.0,
+        digest: str = "",
     ) -> Future[Outcome]:
         """Run `start()` to its solution, from now on, beside all others that are here.
 
         `start`, the solver and `on_query` run in the engine's thread. How many may be here, and who beside whom, is for
         the caller to say (`service.queue.gate`). deadline: on the clock of `time.monotonic`. weight: its importance
-        among those that wait for a prior call.
+        among those that wait for a prior call. digest: of the weights that are meant; empty for whichever there are.
         The future raises SolverDiverged, DeadlineExceeded, PriorLoadFailed, OutOfMemory, EngineStopped, CancelledError,
         or whatever else the solver raised; cancelling it is the same as `cancel`. Raises EngineStopped after `stop`.
         """
-        lane = Lane(next(self._numbers), Job(job_id, start, prior, on_query, deadline, weight))
+        lane = Lane(next(self._numbers), Job(job_id, start, PriorId(prior, digest), on_query, deadline, weight))
         self._roster.enter(lane)
         return lane.future
 
     def cancel(self, job_id: str) -> bool:
         """End a job; its solver is left between two steps. False where there is none of this id that has not ended."""
         return any([lane.future.cancel() for lane in self._roster.present(job_id)])
+
+    @property
+    def priors(self) -> dict[PriorId, str]:
+        """`loading` or `ready`, of each prior that is not cold."""
+        return self._admission.states
+
+    def load(self, prior: str, digest: str = "") -> Future[Outcome]:
+        """Make a prior warm, as a job that asks it nothing: it waits for its turn and may fail as a job does."""
+        return self.submit(f"load {prior}", _ask_nothing, prior, digest=digest)
+
+    def unload(self, prior: str) -> None:
+        """Let go of a prior as soon as no job uses it."""
+        self._unwanted.put(prior)
+        self._roster.wake()
 
     def stop(self, drain: bool, timeout_s: float | None = None) -> None:
         """Take no more jobs and end the thread.
@@ -128,9 +157,12 @@ class Engine:
             self._watchdog.rest()
 
     def _wait(self) -> bool:
-        if not self._roster.present():
-            self._watchdog.rest()
-        return self._roster.wait()
+        """Until there is something to do; no longer than to the next deadline of a job that waits for its prior."""
+        if not self._scheduler.is_idle:
+            return self._roster.wait(0)
+        self._watchdog.rest()
+        deadlines = [lane.job.deadline for lane in self._roster.present() if lane.job.deadline is not None]
+        return self._roster.wait(max(0.0, min(deadlines) - time.monotonic()) if deadlines else None)
 
     def _end_the_late(self) -> None:
         for lane in self._roster.present():
@@ -149,15 +181,27 @@ class Engine:
         return "before the start" if lane.query is None else f"at step {lane.query.step} of {lane.query.total}"
 
     def _begin_the_next(self) -> None:
-        while (lane := self._roster.start_next()) is not None:
-            if self._ended_early(lane):
-                continue
-            with self._guard(lane):
-                load_s = self._runner.load(lane.job.prior)
-                if load_s:
-                    self._observe.prior_loaded(lane.job.prior, load_s)
-                lane.begin(load_s)
-                self._settle(lane)
+        """Begin every job whose prior is warm, also those that arrive meanwhile."""
+        news = True
+        while news:
+            while (lane := self._roster.start_next()) is not None:
+                with self._guard(lane):
+                    self._admission.enter(lane)
+            while not self._unwanted.empty():
+                self._admission.unload(self._unwanted.get())
+            ready, failed = self._admission.turn()
+            for lane, failure in failed:
+                self._end(lane, failure)
+            for lane, load_s in ready:
+                self._begin(lane, load_s)
+            news = bool(ready or failed)
+
+    def _begin(self, lane: Lane, load_s: float) -> None:
+        if self._ended_early(lane):
+            return
+        with self._guard(lane):
+            lane.begin(load_s)
+            self._settle(lane)
 
     def _run(self, batch: Batch) -> None:
         """One prior call, and what follows from it."""
@@ -179,14 +223,14 @@ class Engine:
             failure = error
         if failure is not None:
             return self._fail(batch, failure)
-        self._observe.batch(batch.key.prior, batch.size, time.monotonic() - began)
+        self._observe.batch(batch.key.prior.name, batch.size, time.monotonic() - began)
         complete = set(self._scheduler.completed(batch))
         chunks = denoised.split([share.count for share in batch.shares])
         for lane, share, chunk in zip(lanes, batch.shares, chunks, strict=True):
             with self._guard(lane):
                 lane.take(share.first, chunk, batch.size)
                 if share.lane in complete:
-                    self._observe.step(lane.job.id, lane.job.prior)
+                    self._observe.step(lane.job.id, lane.job.prior.name)
                     lane.advance()
                     self._settle(lane)
 
@@ -240,6 +284,7 @@ class Engine:
     def _end(self, lane: Lane, end: Outcome | BaseException) -> None:
         """The job gives up its place before anyone hears of its end."""
         self._scheduler.withdraw(lane.number)
+        self._admission.leave(lane)
         self._roster.leave(lane)
         lane.resolve(end)
 
@@ -248,3 +293,8 @@ class Engine:
             end = EngineStopped(reason)
             end.__cause__ = cause
             self._end(lane, end)
+
+
+def _ask_nothing() -> Solver:
+    return Solution(torch.zeros(1, 1, 1, 1), 0.0)
+    yield

@@ -17,7 +17,7 @@ class DeadlineExceeded(EngineError):
 
 
 class PriorLoadFailed(EngineError):
-    """The prior of the job could not be loaded."""
+    """The prior of the job could not be loaded, is not the one that was meant, or does not fit into the memory."""
 
 
 class OutOfMemory(EngineError):

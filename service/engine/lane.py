@@ -15,6 +15,7 @@ from torch import Tensor
 from priors.manifest import PriorInfo
 from priors.tiling import Blend, TileGrid, cut, pad, plan_tiles
 from service.engine.errors import OutOfMemory
+from service.engine.residency import PriorId
 from solvers.query import Query, Solution, Solver, SolverDiverged
 
 
@@ -24,7 +25,7 @@ class Job:
 
     id: str
     start: Callable[[], Solver]
-    prior: str
+    prior: PriorId
     on_query: Callable[[Query], None] | None = None
     deadline: float | None = None
     """On the clock of `time.monotonic`."""

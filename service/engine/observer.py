@@ -22,6 +22,10 @@ class EngineObserver(Protocol):
         """A prior is warm from now on."""
         ...
 
+    def prior_evicted(self, prior: str) -> None:
+        """A prior is cold again."""
+        ...
+
 
 class Unobserved:
     """Counts nothing."""
@@ -36,4 +40,7 @@ class Unobserved:
         pass
 
     def prior_loaded(self, prior: str, seconds: float) -> None:
+        pass
+
+    def prior_evicted(self, prior: str) -> None:
         pass

@@ -16,6 +16,7 @@ class Roster:
         self._arrived: deque[Lane] = deque()
         self._closed = False
         self._aborted = False
+        self._news = False
 
     def enter(self, lane: Lane) -> None:
         """Raises EngineStopped after `close`."""
@@ -24,7 +25,8 @@ class Roster:
                 raise EngineStopped("the engine takes no more jobs")
             self._lanes[lane.number] = lane
             self._arrived.append(lane)
-            self._changed.notify()
+        lane.future.add_done_callback(lambda _: self.wake())  # also where it is cancelled while it waits
+        self.wake()
 
     def start_next(self) -> Lane | None:
         """The next lane that has not been started, in the order of arrival; None where all have."""
@@ -36,6 +38,7 @@ class Roster:
             del self._lanes[lane.number]
             if lane in self._arrived:
                 self._arrived.remove(lane)
+            self._news = True
 
     def __getitem__(self, number: int) -> Lane:
         with self._changed:
@@ -51,11 +54,17 @@ class Roster:
         with self._changed:
             self._closed = True
             self._aborted = self._aborted or abort
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has happened that whoever waits wants to look at."""
+        with self._changed:
+            self._news = True
             self._changed.notify()
 
-    def wait(self) -> bool:
-        """Block while there is nothing to do. False where there never will be."""
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Block until something has happened since the last call. False where nobody will be here any more."""
         with self._changed:
-            while not self._lanes and not self._closed:
-                self._changed.wait()
-            return bool(self._lanes) and not self._aborted
+            self._changed.wait_for(lambda: self._news, timeout_s)
+            self._news = False
+            return (bool(self._lanes) or not self._closed) and not self._aborted

@@ -1,6 +1,5 @@
 """The prior calls: the only file that loads priors and calls them."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -8,36 +7,59 @@ from torch import Tensor
 
 from priors.base import Prior
 from priors.manifest import PriorError, PriorInfo
-from service.engine.errors import PriorLoadFailed
+from service.engine.residency import PriorId
 
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 """Words of the CPU allocator (Windows, elsewhere), of the MPS allocator, and of cuDNN and cuBLAS."""
+WARM_SIGMA = 0.5
+"""Level of the call that warms a prior up, or the nearest level that it was trained on."""
 
 
 class Runner:
-    """Keeps priors warm and runs batches on one device."""
+    """Holds the warm priors and runs batches on one device."""
 
     def __init__(self, load_prior: Callable[[str], Prior], device: torch.device):
         self.device = device
         self._load_prior = load_prior
-        self._priors: dict[str, Prior] = {}
+        self._priors: dict[PriorId, Prior] = {}
 
-    def load(self, name: str) -> float:
-        """Make sure that a prior is warm; returns the seconds it took, 0 where it was. Raises PriorLoadFailed."""
-        if name in self._priors:
-            return 0.0
-        began = time.monotonic()
-        try:
-            self._priors[name] = self._load_prior(name)
-        except Exception as error:  # noqa: BLE001 - a damaged file shows itself in many ways; the job ends with one
-            raise PriorLoadFailed(f"the prior {name} could not be loaded: {error}") from error
-        return time.monotonic() - began
+    def load(self, wanted: PriorId) -> Prior:
+        """A prior that has answered one call, so that its kernels are chosen. In any thread; holds nothing.
 
-    def info(self, name: str) -> PriorInfo:
+        Raises PriorError where the folder holds other weights than `wanted`, and where the answer is no picture; and
+        whatever a damaged file makes the loader raise.
+        """
+        prior = self._load_prior(wanted.name)
+        if wanted.digest and prior.info.digest != wanted.digest:
+            asked, found = wanted.digest[:12], prior.info.digest[:12]
+            raise PriorError(f"the weights with the SHA-256 {asked}.. are gone; those that are there have {found}..")
+        self._warm_up(prior)
+        return prior
+
+    def add(self, name: PriorId, prior: Prior) -> None:
+        """From now on it can be called."""
+        self._priors[name] = prior
+
+    def remove(self, name: PriorId) -> None:
+        """Let go of a warm prior and of its memory."""
+        del self._priors[name]
+        self.release()
+
+    def info(self, name: PriorId) -> PriorInfo:
         """Of a warm prior."""
         return self._priors[name].info
 
-    def run(self, name: str, tiles: Sequence[Tensor], sigmas: Sequence[Tensor]) -> Tensor:
+    def _warm_up(self, prior: Prior) -> None:
+        info = prior.info
+        sigma = torch.tensor([min(max(WARM_SIGMA, info.sigma_min), info.sigma_max)])
+        shape = (1, info.channels, info.native_size, info.native_size)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        alone = Runner(self._load_prior, self.device)
+        alone.add(PriorId(info.name), prior)
+        if not alone.run(PriorId(info.name), [sigma * noise], [sigma]).isfinite().all():
+            raise PriorError("it answers with numbers that are not finite")
+
+    def run(self, name: PriorId, tiles: Sequence[Tensor], sigmas: Sequence[Tensor]) -> Tensor:
         """One call of a warm prior.
 
         tiles: (1, C, t, t) each. sigmas: (1,) each. Returns (N, C, t, t) float32 on the device: normal tensors, which

@@ -4,6 +4,7 @@ Time is counted in turns: one batch that ran is one turn. A lane (a running solv
 the tiles of the query that it waits for.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 class BatchKey:
     """What tiles must have in common to share a prior call. Task, step, sigma, solver and image size are not in it."""
 
-    prior: str
+    prior: Hashable
     tile: int
     """Side in pixels."""
     dtype: str = "float32"
@@ -65,8 +66,8 @@ class Scheduler:
         self.max_batch_pixels = max_batch_pixels
         self.patience = patience
         self._demands: dict[int, _Demand] = {}
-        self._limits: dict[str, int] = {}
-        self._quiet: dict[str, int] = {}
+        self._limits: dict[Hashable, int] = {}
+        self._quiet: dict[Hashable, int] = {}
         self._turn = 0
 
     def offer(self, lane: int, key: BatchKey, tiles: int, weight: float = 1.0) -> None:
@@ -77,6 +78,11 @@ class Scheduler:
     def withdraw(self, lane: int) -> None:
         """Forget the demand of `lane`; none is fine."""
         self._demands.pop(lane, None)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no lane waits for tiles."""
+        return not self._demands
 
     def capacity(self, key: BatchKey) -> int:
         """Tiles that one call may hold: as many as the pixel limit of the prior allows, and at least one."""
@@ -114,7 +120,7 @@ class Scheduler:
         self._limits[batch.key.prior] = batch.size * batch.key.tile**2 // 2
         return batch.size > 1
 
-    def _grow(self, prior: str) -> None:
+    def _grow(self, prior: Hashable) -> None:
         if prior not in self._limits:
             return
         self._quiet[prior] += 1

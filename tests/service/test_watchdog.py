@@ -21,12 +21,23 @@ from tests.service.engine.parts import PRIOR, SmallMemory, assert_good, good
 
 class Hanging(SmallMemory):
     def denoise(self, x, sigma):
-        hang(60)
+        if self.shapes:  # the first call warms it up
+            hang(60)
+        return super().denoise(x, sigma)
+
+def load(name):
+    if name == "slow":
+        time.sleep(8)
+    if name == "stuck":
+        threading.Event().wait(60)
+    return Hanging() if name == "hanging" else PRIOR
 
 dog = Watchdog(6.0)  # a busy machine may take a while for a step
-engine = Engine({"p": PRIOR, "hanging": Hanging()}.__getitem__, "cpu", watchdog=dog)
+engine = Engine(load, "cpu", watchdog=dog, load_stall_s=LOAD_STALL_S)
 assert_good(engine.submit("job", good, "p"))
 """
+
+END = "engine.stop(drain=False); print('here')"
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
@@ -51,11 +62,23 @@ def test_without_a_limit_it_does_nothing() -> None:
 
 
 def test_an_engine_may_be_idle() -> None:
-    ended = run(ENGINE + "time.sleep(7); assert_good(engine.submit('job', good, 'p')); print('here')")
+    ended = run("LOAD_STALL_S = 60" + ENGINE + "time.sleep(7); assert_good(engine.submit('job', good, 'p'))\n" + END)
     assert (ended.returncode, ended.stdout) == (0, "here\n"), ended.stderr
 
 
 def test_a_prior_that_hangs_ends_the_process() -> None:
-    ended = run(ENGINE + "engine.submit('job', good, 'hanging').result(60); print('here')")
+    ended = run("LOAD_STALL_S = 60" + ENGINE + "engine.submit('job', good, 'hanging').result(60)\n" + END)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert "denoise" in ended.stderr
+
+
+def test_a_load_may_take_longer_than_a_step() -> None:
+    ended = run("LOAD_STALL_S = 60" + ENGINE + "assert_good(engine.submit('job', good, 'slow'))\n" + END)
+    assert (ended.returncode, ended.stdout) == (0, "here\n"), ended.stderr
+
+
+def test_a_load_that_hangs_ends_the_process_though_other_jobs_go_on() -> None:
+    others = "[assert_good(engine.submit('job', good, 'p')) for _ in iter(int, 1)]\n"
+    ended = run("LOAD_STALL_S = 4" + ENGINE + "engine.submit('stuck', good, 'stuck')\n" + others + END)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "in load" in ended.stderr

@@ -99,6 +99,7 @@ class Recorder:
         self.steps: list[str] = []
         self.shortages: list[str] = []
         self.loaded: list[str] = []
+        self.evicted: list[str] = []
 
     def batch(self, prior: str, tiles: int, seconds: float) -> None:
         assert seconds >= 0
@@ -112,6 +113,9 @@ class Recorder:
 
     def prior_loaded(self, prior: str, seconds: float) -> None:
         self.loaded.append(prior)
+
+    def prior_evicted(self, prior: str) -> None:
+        self.evicted.append(prior)
 
 
 class Gate:

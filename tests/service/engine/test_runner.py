@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from priors.manifest import PriorError, PriorInfo
-from service.engine.errors import PriorLoadFailed
+from service.engine.residency import PriorId
 from service.engine.runner import Runner, is_fatal, is_out_of_memory
 from tests.service.engine.parts import PRIOR, image, random_unet_prior
 
@@ -23,9 +23,12 @@ class Witness:
         return x
 
 
+P = PriorId("p")
+
+
 def runner_of(prior) -> Runner:
     runner = Runner(lambda name: prior, CPU)
-    runner.load("p")
+    runner.add(P, prior)
     return runner
 
 
@@ -33,7 +36,7 @@ def test_one_call_over_all_tiles_in_float32_channels_last_and_inference_mode() -
     witness = Witness()
     tiles = [image(8, 8, seed) for seed in range(3)]
     sigmas = [torch.tensor([0.1]), torch.tensor([0.2], dtype=torch.float64), torch.tensor([3.0])]
-    answer = runner_of(witness).run("p", [tiles[0], tiles[1].double(), tiles[2]], sigmas)
+    answer = runner_of(witness).run(P, [tiles[0], tiles[1].double(), tiles[2]], sigmas)
     assert witness.inference
     assert witness.x.shape == (3, 3, 8, 8)
     assert witness.x.is_contiguous(memory_format=torch.channels_last)
@@ -44,7 +47,7 @@ def test_one_call_over_all_tiles_in_float32_channels_last_and_inference_mode() -
 
 def test_answers_are_normal_tensors_of_their_own() -> None:
     tile = image(8, 8)
-    answer = runner_of(Witness()).run("p", [tile], [torch.ones(1)])
+    answer = runner_of(Witness()).run(P, [tile], [torch.ones(1)])
     weight = torch.ones(1, requires_grad=True)
     (weight * answer).sum().backward()  # an inference tensor could not be saved for this
     assert torch.allclose(weight.grad, tile.sum())
@@ -57,43 +60,45 @@ def test_a_batch_equals_its_rows_alone(prior) -> None:
     runner = runner_of(prior)
     tiles = [image(32, 32, seed) for seed in range(5)]
     sigmas = [torch.tensor([level]) for level in (0.01, 0.1, 0.5, 2.0, 50.0)]
-    together = runner.run("p", tiles, sigmas)
-    alone = torch.cat([runner.run("p", [tile], [sigma]) for tile, sigma in zip(tiles, sigmas, strict=True)])
+    together = runner.run(P, tiles, sigmas)
+    alone = torch.cat([runner.run(P, [tile], [sigma]) for tile, sigma in zip(tiles, sigmas, strict=True)])
     assert (together - alone).abs().max() < 1e-4
 
 
-def test_a_prior_is_loaded_once_and_then_warm() -> None:
-    names = []
-
-    def load(name: str):
-        names.append(name)
-        return PRIOR
-
-    runner = Runner(load, CPU)
-    assert runner.load("a") > 0
-    assert runner.load("a") == 0
-    assert runner.load("b") > 0
-    assert names == ["a", "b"]
-    assert runner.info("a") is PRIOR.info
+def test_a_prior_that_was_loaded_has_answered_once_at_its_own_size() -> None:
+    witness = Witness()
+    witness.info = PriorInfo(name="witness", channels=1, native_size=24, sigma_min=0.7)
+    runner = Runner({"p": witness}.__getitem__, CPU)
+    assert runner.load(P) is witness
+    assert witness.x.shape == (1, 1, 24, 24) and witness.sigma.tolist() == pytest.approx([0.7])
+    with pytest.raises(KeyError):
+        runner.info(P)  # that is for `add`
 
 
-@pytest.mark.parametrize(
-    "error", [PriorError("unknown"), OSError("gone"), RuntimeError("size mismatch"), KeyError("x")]
-)
-def test_a_failed_load_says_so_and_is_tried_again(error: Exception) -> None:
-    answers = iter([error, PRIOR])
+def test_what_was_added_can_be_called_until_it_is_removed() -> None:
+    runner = runner_of(PRIOR)
+    assert runner.info(P) is PRIOR.info
+    runner.remove(P)
+    with pytest.raises(KeyError):
+        runner.run(P, [image(8, 8)], [torch.ones(1)])
 
-    def load(name: str):
-        answer = next(answers)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
-    runner = Runner(load, CPU)
-    with pytest.raises(PriorLoadFailed, match="the prior a could not be loaded") as caught:
-        runner.load("a")
-    assert caught.value.__cause__ is error
-    assert runner.load("a") > 0
+def test_weights_that_were_not_asked_for_are_refused() -> None:
+    witness = Witness()
+    witness.info = PriorInfo(name="witness", digest="ab" * 32)
+    runner = Runner(lambda name: witness, CPU)
+    assert runner.load(PriorId("p", "ab" * 32)) is witness
+    with pytest.raises(PriorError, match=r"cdcdcdcdcdcd.. are gone; those that are there have abababababab.."):
+        runner.load(PriorId("p", "cd" * 32))
+
+
+def test_a_prior_whose_answer_is_not_finite_is_refused() -> None:
+    class Broken(Witness):
+        def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+            return x / 0
+
+    with pytest.raises(PriorError, match="not finite"):
+        Runner(lambda name: Broken(), CPU).load(P)
 
 
 def test_an_answer_of_another_shape_is_an_error() -> None:
@@ -102,7 +107,7 @@ def test_an_answer_of_another_shape_is_an_error() -> None:
             return x[..., 1:, :]
 
     with pytest.raises(PriorError, match=r"\(1, 3, 8, 8\) with \(1, 3, 7, 8\)"):
-        runner_of(Cropping()).run("p", [image(8, 8)], [torch.ones(1)])
+        runner_of(Cropping()).run(P, [image(8, 8)], [torch.ones(1)])
 
 
 def test_the_words_of_the_cpu_allocator_are_known() -> None:
