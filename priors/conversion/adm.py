@@ -140,17 +140,16 @@ def read_architecture(state: Mapping[str, Tensor]) -> Architecture | None:
     deepest = levels - 1
     try:
         widths = [state[f"input_blocks.{1 + level * count}.0.out_layers.3.weight"].shape[0] for level in range(levels)]
-        first, last = state["input_blocks.0.0.weight"].shape, state["out.2.weight"].shape
         return Architecture(
-            base=first[0],
+            base=state["time_embed.0.weight"].shape[1],
             widths=tuple(widths),
             blocks=count - 1,
             attention=tuple(level for level in range(levels) if "attention" in up[(deepest - level) * count]),
-            outputs=last[0],
+            outputs=state["out.2.weight"].shape[0],
             scale_shift=state["input_blocks.1.0.emb_layers.1.weight"].shape[0] == 2 * widths[0],
             resnet_resample="conv" not in up[count - 1],
             classes=state["label_emb.weight"].shape[0] if "label_emb.weight" in state else None,
-            inputs=first[1],
+            inputs=state["input_blocks.0.0.weight"].shape[1],
         )
     except (KeyError, IndexError):
         return None

@@ -54,11 +54,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a pickle protocol that is not torch's own, of a TorchScript archive
         content = _read_safetensors(path) if path.suffix == SAFE else _read_pickle(path)
-    state = {key: value.detach() for key, value in _find_state(content, path).items()}
+    state = _find_state(content, path)
     _check_values(state, path)
-    if all(key.startswith("module.") for key in state):  # what DataParallel adds
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    return state
+    prefix = "module." if all(key.startswith("module.") for key in state) else ""  # what DataParallel adds
+    return {key.removeprefix(prefix): value.detach() for key, value in state.items()}
 
 
 def _check_size(path: Path) -> None:
@@ -74,7 +73,7 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return load_file(path)
     except DAMAGED as error:
-        raise PriorError(f"{path.name} is damaged or no safetensors file: {_first_line(error)}") from error
+        raise PriorError(f"{path.name} is damaged, cut short or no safetensors file") from error
 
 
 def _read_pickle(path: Path) -> Any:
@@ -83,21 +82,12 @@ def _read_pickle(path: Path) -> Any:
         with path.open("rb") as file:
             archive = file.read(2) == b"PK"
         return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" not in str(error) and "reduce" not in str(error) and "create new object" not in str(error):
-            raise PriorError(f"{path.name} is damaged or no checkpoint: {_first_line(error)}") from error
-        wanted = str(error).partition("GLOBAL ")[2].split()
-        code = f" ({wanted[0]})" if wanted else ""
-        raise PriorError(
-            f"{path.name} holds more than tensors{code}: reading it whole would run code, so it was refused and "
-            "nothing of it was run"
-        ) from error
+    except pickle.UnpicklingError as error:  # its words advise to read the file without this protection
+        asked = str(error).partition("GLOBAL ")[2].split()
+        what = f"it asks for {asked[0]}" if asked else "it is something else, or damaged"
+        raise PriorError(f"{path.name} is no file of tensors alone: {what}; refused, nothing of it was run") from error
     except DAMAGED as error:
-        raise PriorError(f"{path.name} is damaged or no checkpoint: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise PriorError(f"{path.name} is damaged, cut short or no checkpoint") from error
 
 
 def _find_state(content: Any, path: Path) -> Mapping[str, Any]:

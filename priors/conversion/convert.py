@@ -14,7 +14,8 @@ from priors.conversion.checkpoint import read_checkpoint
 from priors.conversion.layout import Converted
 from priors.conversion.layouts import find_layout
 from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo
-from priors.store import CONFIG, WEIGHTS, load_prior
+from priors.store import CONFIG, load_prior
+from priors.weights import WEIGHTS
 
 TRIAL = 32
 """Least side in pixels of the picture that a new prior is tried on: enough to pass through every layer."""

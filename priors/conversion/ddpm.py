@@ -60,14 +60,13 @@ def read_architecture(state: Mapping[str, Tensor]) -> Architecture | None:
     if not places or places != {(level, block) for level in range(levels) for block in range(blocks)}:
         return None
     try:
-        first = state["conv_in.weight"].shape
         return Architecture(
-            base=first[0],
+            base=state["temb.dense.0.weight"].shape[1],
             widths=tuple(state[f"down.{level}.block.0.conv1.weight"].shape[0] for level in range(levels)),
             blocks=blocks,
             attention=tuple(level for level in range(levels) if f"down.{level}.attn.0.q.weight" in state),
             outputs=state["conv_out.weight"].shape[0],
-            inputs=first[1],
+            inputs=state["conv_in.weight"].shape[1],
         )
     except (KeyError, IndexError):
         return None

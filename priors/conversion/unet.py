@@ -38,7 +38,7 @@ class Architecture:
     """What names and shapes of a UNet's weights tell."""
 
     base: int
-    """Channels of the first convolution, and the width of the time embedding before its layers."""
+    """Width of the time embedding before its layers."""
     widths: tuple[int, ...]
     """Channels of each level, outermost first."""
     blocks: int
