@@ -1,7 +1,6 @@
 """Peak memory of a worker for a large picture: `python -m benchmarks.memory`. Linux only (reads /proc)."""
 
 import argparse
-import re
 import tempfile
 from pathlib import Path
 
@@ -9,15 +8,10 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.overhead import png
+from benchmarks.processes import peak_mib
 from benchmarks.report import publish
 from client import Rediffuse
 from tests.service_process import running_service
-
-
-def peak_mib(pid: int) -> float:
-    """Largest resident set of a process so far."""
-    match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(match.group(1)) / 1024
 
 
 def large_picture(width: int, height: int) -> bytes:

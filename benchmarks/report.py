@@ -48,5 +48,5 @@ def machine() -> Row:
 
 def _text(value: Any) -> str:
     if value is None:
-        return ""
+        return "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
