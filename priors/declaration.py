@@ -2,13 +2,15 @@
 
 `parameterisation` and `time_map` choose the adapter of `priors.parameterisation`; each needs at most one more field:
 
-    edm    sigma_data       250*ln(sigma), ln(sigma)/4
-    eps    schedule         index
-    v      schedule         index
-    x0     schedule         index
-    flow   flow_velocity    q, 1000*q, 1-q, 1000*(1-q)   where q is the share of the noise
-    score                   sigma
-    score  schedule         index
+    edm       sigma_data     250*ln(sigma), ln(sigma)/4
+    eps       schedule       index
+    v         schedule       index
+    x0        schedule       index
+    flow      flow_velocity  q, 1000*q, 1-q, 1000*(1-q)   where q is the share of the noise
+    score                    sigma
+    score     schedule       index
+    residual                 none                         a blind denoiser: it reads the level off the picture
+    denoised                 sigma
 
 Optional for all: `pixel_unshuffle` (1), `learned_variance` (false; true drops the second half of the channels),
 `data_range` ([-1, 1]), `class_count` with `class_label` or `null_class`, and what only describes: see `DESCRIPTIVE`.
@@ -26,6 +28,8 @@ OWN_FIELD: dict[str, dict[str, str]] = {
     "x0": {"index": "schedule"},
     "flow": dict.fromkeys(("q", "1000*q", "1-q", "1000*(1-q)"), "flow_velocity"),
     "score": {"sigma": "", "index": "schedule"},
+    "residual": {"none": ""},
+    "denoised": {"sigma": ""},
 }
 """By parameterisation and time map: the field that the two need besides, empty for none."""
 OWN_KINDS: dict[str, type] = {"sigma_data": float, "schedule": dict, "flow_velocity": str}

@@ -73,6 +73,18 @@ def score_preconditioning(sigma: Tensor) -> Preconditioning:
     return Preconditioning(c_skip=torch.ones_like(sigma), c_out=sigma**2, c_in=torch.ones_like(sigma))
 
 
+def residual_preconditioning(sigma: Tensor) -> Preconditioning:
+    """F = sigma eps, the noise itself, from x: x0 = x - F (Zhang et al. 2017, DnCNN). sigma: (N,)."""
+    ones = torch.ones_like(sigma).reshape(-1, 1, 1, 1)
+    return Preconditioning(c_skip=ones, c_out=-ones, c_in=ones)
+
+
+def denoised_preconditioning(sigma: Tensor) -> Preconditioning:
+    """F = x0 from x: nothing to adapt (Zhang et al. 2018, FFDNet). sigma: (N,)."""
+    ones = torch.ones_like(sigma).reshape(-1, 1, 1, 1)
+    return Preconditioning(c_skip=torch.zeros_like(ones), c_out=ones, c_in=ones)
+
+
 TIME_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "250*ln(sigma)": lambda sigma: 250 * sigma.log(),
     "ln(sigma)/4": lambda sigma: sigma.log() / 4,
@@ -84,8 +96,14 @@ OTHER_TIME_MAPS: dict[str, Callable[[Tensor], Tensor]] = {
     "1000*q": lambda sigma: 1000 * sigma / (1 + sigma),
     "1-q": lambda sigma: 1 / (1 + sigma),
     "1000*(1-q)": lambda sigma: 1000 / (1 + sigma),
+    "none": torch.zeros_like,
 }
-"""The same for score and flow networks. `index` asks a `Schedule` instead."""
+"""The same for all others. `index` asks a `Schedule` instead; a network with `none` ignores what it is told."""
+
+
+SIGNAL = 10.0
+"""Deviation of a photograph's averages over what a network sees, in units of the noise of a pixel: where half of the
+stretched answer is right. Measured with three released denoisers of 20 and 12 layers: 8 to 17."""
 
 
 class NetworkPrior:
@@ -112,13 +130,24 @@ class NetworkPrior:
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         # A network knows nothing outside the levels of its training. Below them, ask for the smallest. Above them,
-        # shrink the input until its noise is of the largest: beside so much noise the size of an image hardly matters.
+        # shrink the input until its noise is of the largest, and stretch the answer.
         level = sigma.clamp(self.info.sigma_min, self.info.sigma_max)
         x = x * (level / sigma).clamp(max=1).reshape(-1, 1, 1, 1)
+        stretch = _stretch(sigma, level).reshape(-1, 1, 1, 1)
         x, level = self.middle + self.half * x, self.half * level
         c_skip, c_out, c_in = self.precondition(level)
         x0 = c_skip * x + c_out * self.network(c_in * x, self.time(level))
-        return (x0 - self.middle) / self.half
+        return stretch * (x0 - self.middle) / self.half
+
+
+def _stretch(sigma: Tensor, level: Tensor) -> Tensor:
+    """What the answer at `level` to an input shrunk by level / sigma must be multiplied by, at least 1. All (N,).
+
+    Wiener's answer to a signal of deviation S is S^2 / (S^2 + sigma^2) x; the network gives level / sigma times that of
+    `level` instead. Of small levels the shrinking is thus undone (exactly so for a bias-free network), until there is
+    more noise than signal; from S upwards, where nothing depends on the size of the picture, nothing changes.
+    """
+    return (sigma * (SIGNAL**2 + level**2) / (level * (SIGNAL**2 + sigma**2))).clamp(min=1)
 
 
 class EdmPrior(NetworkPrior):
@@ -142,6 +171,8 @@ def adapt(network: torch.nn.Module, info: PriorInfo, declared: Declaration) -> N
                 "v": v_preconditioning,
                 "x0": x0_preconditioning,
                 "score": score_preconditioning,
+                "residual": residual_preconditioning,
+                "denoised": denoised_preconditioning,
             }[name]
     if declared.schedule is None:
         time = (TIME_MAPS | OTHER_TIME_MAPS)[declared.time_map]

@@ -16,12 +16,14 @@ from torch import nn
 
 from priors.base import Prior
 from priors.declaration import Declaration, read_declaration
+from priors.gaussian import GAUSSIAN, check_gaussian, empty_gaussian
 from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_manifest
 from priors.network import PatchedUNet
 from priors.parameterisation import adapt
 from priors.weights import WEIGHTS, read_weights
 
 CONFIG = "config.json"
+ARCHITECTURES = ("UNet2DModel", *GAUSSIAN)
 
 
 def write_prior(folder: Path, unet: nn.Module, manifest: dict[str, Any]) -> None:
@@ -43,7 +45,7 @@ def load_prior(models_dir: Path, name: str, device: torch.device) -> Prior:
     if not PATTERN.fullmatch(name) or not folder.is_dir():  # checked before the name touches the file system
         raise PriorError(f"there is no prior named {name!r}")
     if not (folder / MANIFEST).is_file() and (weights_folder(folder) / CONFIG).is_file():
-        raise PriorError(f"prior {name} has no {MANIFEST}: `python -m priors.adoption {folder}` writes it")
+        raise PriorError(f"prior {name} has no {MANIFEST}: `rediffuse-priors adopt {folder}` writes it")
     if not (folder / MANIFEST).is_file():
         raise PriorError(f"there is no prior named {name!r}")
     info, fields = read_manifest(folder), read_fields(folder)
@@ -52,13 +54,24 @@ def load_prior(models_dir: Path, name: str, device: torch.device) -> Prior:
 
         return load_latent(folder, info, fields, device)
     declared = read_declaration(fields, name)
-    unet = empty_unet(folder, read_config(folder))
-    _check_network(unet, info, declared)
-    unet.load_state_dict(
-        read_weights(weights_folder(folder) / WEIGHTS, info.digest, unet.state_dict(), name), assign=True
-    )
-    unet.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-    return adapt(PatchedUNet(unet, declared.pixel_unshuffle, declared.label), info, declared)
+    return adapt(_load_network(folder, info, declared, device), info, declared)
+
+
+def _load_network(folder: Path, info: PriorInfo, declared: Declaration, device: torch.device) -> nn.Module:
+    """The network of `folder` as `NetworkPrior` calls it: with a state and a time."""
+    name, config = info.name, read_config(folder)
+    if config["_class_name"] in GAUSSIAN:
+        network = empty_gaussian(config, name)
+        check_gaussian(network, declared, name)
+    else:
+        network = empty_unet(folder, config)
+        _check_unet(network, info, declared)
+    path = weights_folder(folder) / WEIGHTS
+    network.load_state_dict(read_weights(path, info.digest, network.state_dict(), name), assign=True)
+    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    if config["_class_name"] in GAUSSIAN:
+        return network
+    return PatchedUNet(network, declared.pixel_unshuffle, declared.label)
 
 
 def weights_folder(folder: Path) -> Path:
@@ -67,14 +80,14 @@ def weights_folder(folder: Path) -> Path:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` of a `UNet2DModel`. Raises PriorError for anything else."""
+    """`config.json` of one of `ARCHITECTURES`, which its `_class_name` is. Raises PriorError for anything else."""
     name = folder.name
     try:
         config = json.loads((weights_folder(folder) / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise PriorError(f"prior {name}: {CONFIG} cannot be read: {error}") from error
-    if not isinstance(config, dict) or config.get("_class_name") != "UNet2DModel":
-        raise PriorError(f"prior {name}: {CONFIG} describes no UNet2DModel, the only architecture supported")
+    if not isinstance(config, dict) or config.get("_class_name") not in ARCHITECTURES:
+        raise PriorError(f"prior {name}: {CONFIG} describes none of the supported networks: {', '.join(ARCHITECTURES)}")
     return config
 
 
@@ -102,7 +115,7 @@ def has_attention(unet: nn.Module) -> bool:
     return any(isinstance(module, Attention) for module in unet.modules())
 
 
-def _check_network(unet: nn.Module, info: PriorInfo, declared: Declaration) -> None:
+def _check_unet(unet: nn.Module, info: PriorInfo, declared: Declaration) -> None:
     """Raise PriorError where the manifest and the architecture contradict each other."""
     name, config = info.name, unet.config
     inputs = info.channels * declared.pixel_unshuffle**2
@@ -118,6 +131,8 @@ def _check_network(unet: nn.Module, info: PriorInfo, declared: Declaration) -> N
             f"prior {name}: its network embeds {config.num_class_embeds} classes (kind {config.class_embed_type}), "
             f"{MANIFEST} says {declared.class_count}"
         )
+    if declared.time_map == "none":
+        raise PriorError(f"prior {name}: its network is told the level, time_map cannot be 'none'")
     embedding = config.time_embedding_type  # a fourier network divides its output by sigma; others take any number
     if embedding != "positional" and (embedding, declared.time_map) != ("fourier", "sigma"):
         raise PriorError(f"prior {name}: a {embedding} time embedding does not go with time_map {declared.time_map!r}")

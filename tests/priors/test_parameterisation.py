@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from priors.analytic import DenseGaussianPrior
+from priors.analytic import DenseGaussianPrior, GaussianPrior
 from priors.base import Prior
 from priors.declaration import Declaration
 from priors.manifest import PriorError, PriorInfo
-from priors.parameterisation import TIME_MAPS, EdmPrior, adapt, edm_preconditioning
+from priors.parameterisation import SIGNAL, TIME_MAPS, EdmPrior, adapt, edm_preconditioning
 from priors.schedules import build_schedule
 
 LEVELS = torch.tensor([0.01, 0.1, 0.5, 1.0, 8.0, 80.0], dtype=torch.float64)
@@ -108,6 +108,23 @@ def test_levels_outside_the_training_are_answered_by_the_nearest() -> None:
     assert torch.allclose(answer[3:], shrunk, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("data_range", [(-1.0, 1.0), (0.0, 1.0)], ids=str)
+def test_above_small_levels_the_answer_is_stretched_as_wiener_would(data_range: tuple[float, float]) -> None:
+    """Of a signal of deviation 10 the answer far above the training is exact; it would be fainter by sigma / 0.5."""
+    exact = GaussianPrior(SIGNAL**2)
+    declared = Declaration("denoised", "sigma", data_range=data_range)
+    middle, half = sum(data_range) / 2, (data_range[1] - data_range[0]) / 2
+
+    class Wiener(nn.Module):
+        def forward(self, x: Tensor, level: Tensor) -> Tensor:
+            return middle + half * exact.denoise((x - middle) / half, level / half)
+
+    prior = adapt(Wiener(), PriorInfo(name="short", sigma_min=0.01, sigma_max=0.5), declared)
+    sigma = torch.tensor([0.4, 0.5, 0.6, 2.0, 10.0, 80.0], dtype=torch.float64)
+    x = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    torch.testing.assert_close(prior.denoise(x, sigma), exact.denoise(x, sigma), rtol=1e-12, atol=1e-12)
+
+
 def test_slope_of_the_bundled_priors(bundled: list[Prior], dead_leaves: Callable[[int, int], Tensor]) -> None:
     """<eps_hat, e> / <e, e> rises with sigma towards 1; an adapter with wrong scaling or time breaks it at once."""
     clean = torch.cat([dead_leaves(64, seed) for seed in range(4)])
@@ -143,11 +160,13 @@ DECLARED: dict[str, Declaration] = {
     "x0": Declaration("x0", "index", schedule=DDPM),
     "score": Declaration("score", "sigma", data_range=(0.0, 1.0)),
     "score index": Declaration("score", "index", schedule=VE),
+    "denoised": Declaration("denoised", "sigma", data_range=(0.0, 1.0)),
 } | {
     f"flow {time} {velocity}": Declaration("flow", time, flow_velocity=velocity)
     for time in FLOWS
     for velocity in ("noise-data", "data-noise")
 }
+BLIND = Declaration("residual", "none", data_range=(0.0, 1.0))
 
 
 def prediction(declared: Declaration, x0: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
@@ -158,6 +177,8 @@ def prediction(declared: Declaration, x0: Tensor, eps: Tensor, sigma: Tensor) ->
         "v": a * eps - a * sigma * x0,
         "x0": x0,
         "score": -eps / sigma,
+        "denoised": x0,
+        "residual": sigma * eps,
         "flow": x0 - eps if declared.flow_velocity == "data-noise" else eps - x0,
     }[declared.parameterisation]
 
@@ -182,7 +203,7 @@ class Ideal(nn.Module):
         sigma = level.reshape(-1, 1, 1, 1)
         a, q = 1 / (1 + sigma**2).sqrt(), sigma / (1 + sigma)
         name = self.declared.parameterisation
-        x = {"flow": state / (1 - q), "score": state}.get(name, state / a)
+        x = {"flow": state / (1 - q), "score": state, "denoised": state}.get(name, state / a)
         x0 = self._clean(x, level)
         return prediction(self.declared, x0, (x - x0) / sigma, sigma)
 
@@ -190,6 +211,21 @@ class Ideal(nn.Module):
         low, high = self.declared.data_range
         half, middle = (high - low) / 2, (high + low) / 2
         return middle + half * self.denoiser.denoise((x - middle) / half, level / half)
+
+
+class Blind(nn.Module):
+    """An ideal network that is told no level: it answers state - x0.
+
+    A real one reads the level off the picture, which none can do on twelve numbers; this one knows it beforehand.
+    """
+
+    def __init__(self, told: Ideal, levels: Tensor):
+        super().__init__()
+        self.told = told
+        self.levels = levels
+
+    def forward(self, state: Tensor, _time: Tensor) -> Tensor:
+        return state - self.told(state, self.levels)
 
 
 @pytest.fixture(scope="module")
@@ -245,10 +281,18 @@ def test_mean_gradient_of_every_parameterisation(name: str, gaussian: DenseGauss
     torch.testing.assert_close(difference, torch.stack(expected), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", DECLARED)
+def test_a_blind_network_keeps_the_contract(gaussian: DenseGaussianPrior) -> None:
+    """The exact denoiser, and with it its mean gradient, but for the level: an adapter cannot get that wrong here."""
+    told = Ideal(gaussian, DECLARED["denoised"])
+    prior = adapt(Blind(told, WITHIN / 2), INFO, BLIND)  # pictures on [0, 1] have half the noise
+    x = 3 * torch.randn(6, 3, 2, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    torch.testing.assert_close(prior.denoise(x, WITHIN), gaussian.denoise(x, WITHIN), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [*DECLARED, "residual"])
 def test_the_clean_image_comes_back_from_every_prediction(name: str) -> None:
     """x0 -> prediction -> x0 in float64, whatever the network said."""
-    declared = DECLARED[name]
+    declared = (DECLARED | {"residual": BLIND})[name]
     low, high = declared.data_range
     half, middle = (high - low) / 2, (high + low) / 2
     x0, eps = torch.randn(2, 6, 3, 2, 2, generator=torch.Generator().manual_seed(5), dtype=torch.float64)

@@ -18,6 +18,7 @@ from priors.network import PatchedUNet
 from priors.parameterisation import edm_preconditioning
 from priors.schedules import linear_alpha_bar, vp_schedule
 from priors.store import WEIGHTS, load_prior, write_prior
+from tests.priors.denoisers import random_network
 from tests.priors.unets import EPS_MANIFEST, random_unet_of
 
 CPU = torch.device("cpu")
@@ -128,8 +129,11 @@ def test_weights_that_do_not_fit_are_refused(models: Path, change: Callable, mes
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"_class_name": "DiTTransformer2DModel"}, "the only architecture supported"),
-        ({"_class_name": None}, "the only architecture supported"),
+        (
+            {"_class_name": "DiTTransformer2DModel"},
+            "none of the supported networks: UNet2DModel, DnCNN, BiasFreeDnCNN, FFDNet",
+        ),
+        ({"_class_name": None}, "none of the supported networks: UNet2DModel, DnCNN, BiasFreeDnCNN, FFDNet"),
         ({"add_atention": False}, "unknown keys .'add_atention'"),
         ({"in_channels": 3}, "in_channels and out_channels must be 12"),
         ({"out_channels": 24}, "in_channels and out_channels must be 12"),
@@ -170,6 +174,66 @@ def test_manifests_that_do_not_fit_are_refused(models: Path, changes: dict, mess
     edit(models / "tiny" / "prior.json", **changes)
     with pytest.raises(PriorError, match=message):
         load_prior(models, "tiny", CPU)
+
+
+GAUSSIAN_MANIFEST = {
+    "kind": "pixel",
+    "parameterisation": "denoised",
+    "time_map": "sigma",
+    "data_range": [0, 1],
+    "sigma_min": 0.01,
+    "sigma_max": 0.6,
+    "trained_size": 50,
+    "size_multiple": 1,
+    "licence": "public domain",
+}
+
+
+@pytest.fixture
+def ffdnet(tmp_path: Path) -> Path:
+    """A models folder with a small FFDNet, `ffdnet`, in float32."""
+    folder = tmp_path / "models" / "ffdnet"
+    folder.mkdir(parents=True)
+    save_file(random_network("FFDNet").state_dict(), folder / WEIGHTS)
+    (folder / "config.json").write_text(json.dumps({"_class_name": "FFDNet", "depth": 4, "width": 8}))
+    (folder / "prior.json").write_text(json.dumps(GAUSSIAN_MANIFEST))
+    edit(folder / "prior.json", sha256=hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest())
+    return tmp_path / "models"
+
+
+def test_a_gaussian_denoiser_is_asked_on_its_own_range(ffdnet: Path) -> None:
+    prior, x, sigma = load_prior(ffdnet, "ffdnet", CPU), noisy((2, 3, 9, 14)), torch.tensor([0.05, 0.4])
+    expected = 2 * random_network("FFDNet")((x + 1) / 2, sigma / 2) - 1
+    torch.testing.assert_close(prior.denoise(x, sigma), expected, rtol=1e-5, atol=1e-5)
+    assert not any(parameter.requires_grad or parameter.is_meta for parameter in prior.network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("config.json", {"width": 16}, "has the shape"),
+        ("config.json", {"depth": 5}, "lacks .'model.8.bias'"),
+        ("config.json", {"depth": 10**6}, "must give a FFDNet depth 2 to 100"),
+        ("config.json", {"_class_name": "DnCNN"}, "a DnCNN is 'residual' with time_map 'none'"),
+        ("config.json", {"_class_name": ["FFDNet"]}, "none of the supported networks"),
+        ("prior.json", {"parameterisation": "residual", "time_map": "none"}, "a FFDNet is 'denoised'"),
+        ("prior.json", {"schedule": {"kind": "linear"}}, "unknown or contradict"),
+        ("prior.json", {"pixel_unshuffle": 2}, "has no pixel_unshuffle"),
+    ],
+    ids=str,
+)
+def test_a_gaussian_denoiser_that_does_not_fit_is_refused(ffdnet: Path, file: str, changes: dict, message: str) -> None:
+    edit(ffdnet / "ffdnet" / file, **changes)
+    with pytest.raises(PriorError, match=message):
+        load_prior(ffdnet, "ffdnet", CPU)
+
+
+def test_a_unet_is_never_blind(tmp_path: Path) -> None:
+    manifest = EPS_MANIFEST | {"parameterisation": "residual", "time_map": "none"}
+    del manifest["schedule"]
+    write_prior(tmp_path / "p", random_unet_of({}), manifest)
+    with pytest.raises(PriorError, match="its network is told the level"):
+        load_prior(tmp_path, "p", CPU)
 
 
 def test_import_does_not_pay_for_diffusers() -> None:
@@ -246,7 +310,7 @@ def test_the_layout_of_pipelines_is_read(models: Path) -> None:
 
 def test_a_checkpoint_without_manifest_is_refused_with_the_way_out(models: Path) -> None:
     (models / "tiny" / "prior.json").unlink()
-    with pytest.raises(PriorError, match="has no prior.json: `python -m priors.adoption .*tiny` writes it"):
+    with pytest.raises(PriorError, match="has no prior.json: `rediffuse-priors adopt .*tiny` writes it"):
         load_prior(models, "tiny", CPU)
 
 
