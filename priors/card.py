@@ -9,9 +9,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from priors.crops import photographs
-from priors.manifest import PriorError, PriorInfo, read_manifest
+from priors.manifest import PriorError, PriorInfo, read_fields, read_manifest
+from priors.photographs import photographs
 from priors.store import CONFIG, WEIGHTS
+
+MACHINE = ("data", "out", "licence", "start_from", "device", "compile", "threads", "readers", "cache_gb")
+"""Fields of the configuration that name folders, or say how fast the run was; the licence is the first line."""
 
 
 def restriction(licence: str) -> str:
@@ -41,14 +44,16 @@ def data_lines(training: dict[str, Any]) -> list[str]:
     return [*lines, "", held_out]
 
 
-def recipe_lines(training: dict[str, Any], last: dict[str, Any]) -> list[str]:
-    """The whole training configuration, but for the folders of the machine it ran on."""
-    kept = {key: value for key, value in training.items() if key not in ("data", "out", "licence", "threads")}
+def recipe_lines(training: dict[str, Any], last: dict[str, Any], source: str) -> list[str]:
+    """The whole training configuration, but for the folders and the resources of the machine it ran on."""
+    kept = {key: value for key, value in training.items() if key not in MACHINE}
     options = ", ".join(f"{key} {value}" for key, value in kept.items())
     return [
-        "`python -m priors.training`: EDM loss (Karras et al. 2022), AdamW, warm-up and cosine, clipped gradients; "
-        "the weights are their exponential moving average.",
+        "`python -m priors.training`: EDM loss (Karras et al. 2022), AdamW, clipped gradients, a learning rate that "
+        "warms up, stays, and cools down over the last part of the run; the weights are their exponential moving "
+        "average.",
         "",
+        *([f"Source: {source}.", ""] if source else []),
         f"Configuration: {options}.",
         "",
         f"{last['step']} steps at {last['crops_per_s']} crops of 64 px a second; last training loss {last['loss']}, "
@@ -113,7 +118,7 @@ def card(folder: Path, run: Path, note: str = "") -> str:
     sections = {
         f"# {info.name}": [architecture(folder, info, training), ""],
         "## Data": [*data_lines(training), "", *([note, ""] if note else [])],
-        "## Recipe": [*recipe_lines(training, last), ""],
+        "## Recipe": [*recipe_lines(training, last, read_fields(folder).get("source", "")), ""],
         "## Measured denoising": [
             "White Gaussian noise on clean pictures; PSNR of the clipped result, mean over the pictures. The last "
             "column squared equals the slope where the denoiser is the exact posterior mean.",

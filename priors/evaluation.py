@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from priors.base import Prior
-from priors.crops import photographs
+from priors.photographs import photographs
 from priors.store import load_prior
 from priors.tiling import Blend, cut, pad, plan_tiles
 

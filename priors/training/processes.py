@@ -1,0 +1,69 @@
+"""The processes of a run: one, or several that `accelerate launch` or `torchrun` started, each with its own device."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from priors.training.config import TrainingConfig, TrainingError
+
+
+class Processes:
+    """This process among the `count` of the run; number `rank`, of which 0 alone writes. accelerator: None for one."""
+
+    def __init__(self, device: torch.device, accelerator: Any = None):
+        self.device = device
+        self.accelerator = accelerator
+        self.rank: int = accelerator.process_index if accelerator else 0
+        self.count: int = accelerator.num_processes if accelerator else 1
+
+    def check(self, config: TrainingConfig) -> None:
+        """Raise TrainingError for a batch too small to share."""
+        largest = max(config.crop_sizes)
+        if config.batch_pixels < self.count * largest**2:
+            crops = f"has not a crop of {largest} px for each of {self.count} processes"
+            raise TrainingError(f"--batch-pixels {config.batch_pixels} {crops}")
+
+    def share(self, network: nn.Module) -> nn.Module:
+        """The network whose gradients are the mean over all processes."""
+        return self.accelerator.prepare_model(network) if self.accelerator else network
+
+    def rows(self, count: int) -> range:
+        """The rows of a batch that are this process's."""
+        return range(self.rank, count, self.count)
+
+    def mean(self, value: Tensor) -> float:
+        """Of a number that each process has."""
+        return float(self.accelerator.reduce(value, "mean") if self.accelerator else value)
+
+    def any(self, flag: bool) -> bool:
+        """Whether any process says so."""
+        return self.mean(torch.tensor(float(flag), device=self.device)) > 0
+
+
+def join_processes(config: TrainingConfig) -> Processes:
+    """Raises TrainingError for a device that is not there, and for a batch too small to share."""
+    if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
+        return Processes(training_device(config.device))
+    try:
+        from accelerate import Accelerator  # only ever needed here, by who trains on several devices
+    except ImportError as error:
+        raise TrainingError("several processes need accelerate: pip install 'rediffuse[training]'") from error
+    if config.device not in ("auto", "cpu"):
+        raise TrainingError("--device is auto or cpu for several processes: each has a device of its own")
+    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")  # `Objective` has its own autocast
+    processes = Processes(accelerator.device, accelerator)
+    processes.check(config)
+    return processes
+
+
+def training_device(name: str) -> torch.device:
+    """Raises TrainingError for a device that is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was not built for CUDA
+        raise TrainingError(f"--device {name} cannot be used: {str(error).splitlines()[0]}") from error
+    return device

@@ -1,0 +1,44 @@
+"""Beginning a run with the weights of a prior that exists already."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from priors.declaration import read_declaration
+from priors.manifest import read_fields, read_manifest
+from priors.store import load_prior, read_config
+from priors.training.config import TrainingConfig, TrainingError
+
+BUNDLED = Path(__file__).parents[1] / "bundled"
+
+
+def start_from(config: TrainingConfig, unet: nn.Module) -> str:
+    """Load the weights of `config.start_from` into `unet`; returns for `prior.json` where they are from.
+
+    Raises PriorError for a prior that cannot be loaded, TrainingError for one of another make than the run.
+    """
+    folder = Path(config.start_from)
+    folder = (folder if folder.is_dir() else BUNDLED / folder).resolve()
+    if not folder.is_dir():
+        raise TrainingError(f"--start-from {config.start_from} is neither a folder nor the name of a bundled prior")
+    for name, (before, now) in _make(folder, config, unet).items():
+        if before != now:
+            raise TrainingError(f"--start-from {config.start_from}: its {name} is {before}, that of this run {now}")
+    unet.load_state_dict(load_prior(folder.parent, folder.name, torch.device("cpu")).network.unet.state_dict())
+    info = read_manifest(folder)
+    return f"trained on from {info.name} (SHA-256 {info.digest[:12]}.., {info.licence})"
+
+
+def _make(folder: Path, config: TrainingConfig, unet: nn.Module) -> dict[str, tuple[Any, Any]]:
+    """What a prior and a run must have in common, by name: what the prior has, what the run has."""
+    declared, architecture = read_declaration(read_fields(folder), folder.name), read_config(folder)
+    return {
+        "parameterisation": (declared.parameterisation, "edm"),
+        "pixel_unshuffle": (declared.pixel_unshuffle, config.unshuffle),
+        "time_map": (declared.time_map, config.time_map),
+        "sigma_data": (declared.sigma_data, config.sigma_data),
+        "class": (architecture["_class_name"], type(unet).__name__),
+        **{name: (architecture.get(name), unet.config[name]) for name in unet.config if not name.startswith("_")},
+    }

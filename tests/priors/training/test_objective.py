@@ -1,0 +1,67 @@
+"""The EDM objective against its definition, and the arithmetic that a device gets."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from priors.training.config import TrainingError
+from priors.training.objective import Objective, network_dtype
+from priors.training.processes import training_device
+from tests.priors.training.tiny import CPU, tiny
+
+
+@pytest.fixture
+def objective() -> Objective:
+    return Objective(tiny(Path("data"), Path("out")), torch.float32)
+
+
+def network(x: Tensor, time: Tensor) -> Tensor:
+    return 0.3 * x.roll(1, -1) + time.reshape(-1, 1, 1, 1) / 1000
+
+
+def test_the_loss_is_the_weighted_error_of_the_denoiser(objective: Objective) -> None:
+    """Karras et al. 2022, equation 2 and table 1: lambda(sigma) |D(clean + noise) - clean|^2."""
+    rng = torch.Generator().manual_seed(0)
+    clean, noise = torch.rand(4, 3, 8, 8, generator=rng) * 2 - 1, torch.randn(4, 3, 8, 8, generator=rng)
+    sigma = torch.tensor([0.01, 0.3, 2.0, 60.0])
+    denoised = objective.denoise(network, clean + sigma.reshape(-1, 1, 1, 1) * noise, sigma)
+    weight = (sigma**2 + 0.5**2) / (sigma * 0.5) ** 2
+    expected = weight * (denoised - clean).square().mean(dim=(1, 2, 3))
+    torch.testing.assert_close(objective.losses(network, clean, sigma, noise), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_levels_are_log_normal_within_their_range(objective: Objective) -> None:
+    draws = torch.tensor([-10.0, 0.0, 1.0, 10.0])
+    expected = torch.tensor([0.005, torch.tensor(-1.3).exp(), torch.tensor(0.2).exp(), 80.0])
+    torch.testing.assert_close(objective.levels(draws), expected)
+
+
+def test_bfloat16_is_for_the_network_alone(objective: Objective) -> None:
+    seen = []
+
+    def convolution(x: Tensor, time: Tensor) -> Tensor:
+        seen.append(torch.nn.functional.conv2d(x, torch.ones(3, 3, 1, 1)))
+        return seen[-1]
+
+    half = Objective(objective.config, torch.bfloat16)
+    loss = half.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1), torch.ones(1, 3, 8, 8))
+    assert (seen[0].dtype, loss.dtype) == (torch.bfloat16, torch.float32)
+    full = objective.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1), torch.ones(1, 3, 8, 8))
+    assert seen[1].dtype == torch.float32
+    torch.testing.assert_close(loss, full, rtol=0.02, atol=0)
+
+
+def test_a_cpu_that_only_imitates_bfloat16_computes_in_float32() -> None:
+    native = torch.cpu.get_capabilities()
+    expected = torch.bfloat16 if native.get("avx512_bf16") or native.get("amx_bf16") else torch.float32
+    assert network_dtype("auto", CPU) == expected
+    assert network_dtype("bfloat16", CPU) == torch.bfloat16
+    assert network_dtype("float32", torch.device("cuda")) == torch.float32
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "abacus"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(TrainingError, match=f"--device {name} cannot be used"):
+        training_device(name)
