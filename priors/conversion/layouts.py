@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from priors.conversion import ddpm, openai
+from priors.conversion import ddpm, gaussian, openai
 from priors.conversion.layout import Layout
 from priors.manifest import PriorError
 
-LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*openai.LAYOUTS, *ddpm.LAYOUTS)}
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*openai.LAYOUTS, *ddpm.LAYOUTS, *gaussian.LAYOUTS)}
 REFUSALS: dict[str, Layout] = {layout.name: layout for layout in openai.REFUSALS}
 """Known checkpoints that are recognised only for their own words of refusal."""
 

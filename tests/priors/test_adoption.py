@@ -126,7 +126,7 @@ def test_a_score_sde_checkpoint_lives_on_the_unit_range(tmp_path: Path, x: Tenso
         ),
         ("config.json", {"sample_size": None}, "give --trained-size"),
         ("config.json", {"sample_size": [16, 32]}, "give --trained-size"),
-        ("config.json", {"_class_name": "UNet2DConditionModel"}, "the only architecture supported"),
+        ("config.json", {"_class_name": "UNet2DConditionModel"}, "none of the supported networks"),
         ("config.json", {"in_channels": 1, "out_channels": 1}, "must be 3"),
         ("config.json", {"block_out_channels": [8, 32]}, "has the shape"),
     ],
