@@ -1,12 +1,12 @@
 """Make a prior of a diffusers folder: `python -m priors.adoption FOLDER --licence TEXT`.
 
 FOLDER holds a `UNet2DModel` (`config.json`, `diffusion_pytorch_model.safetensors`) and the `scheduler_config.json` that
-it was trained with, side by side or as `DDPMPipeline.save_pretrained` lays them out (`unet/`, `scheduler/`). What the
-scheduler says becomes `prior.json`, with the SHA-256 of the weights; then the prior is loaded once, to be sure.
+it was trained with, side by side or as `DDPMPipeline.save_pretrained` lays them out (`unet/`, `scheduler/`); or it
+holds a latent pipeline. What the scheduler says becomes `prior.json`, with the SHA-256 of the weights; then the prior
+is loaded once, to be sure.
 """
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from priors.latent_adoption import is_latent, latent_fields
 from priors.manifest import MANIFEST, SYMMETRIES, PriorError, read_json
+from priors.pipeline import PROMPT
 from priors.schedulers import scheduler_fields
-from priors.store import WEIGHTS, empty_unet, has_attention, load_prior, read_config, weights_folder
+from priors.store import empty_unet, has_attention, load_prior, read_config, weights_folder
+from priors.weights import WEIGHTS, file_digest
 
 
 def adopt(
@@ -26,34 +29,50 @@ def adopt(
     symmetries: str = "none",
     trained_size: int | None = None,
     class_label: int | None = None,
+    prompt: str | None = None,
 ) -> None:
     """Write `prior.json` into `folder`, from its scheduler's configuration.
 
     symmetries: of the pictures it was trained on, one of `SYMMETRIES`. trained_size: side in pixels, where the
     `sample_size` of the network does not tell. class_label: the class that a class-conditional network is told.
-    Raises PriorError, and leaves no manifest, for what this project cannot read; also where there is a manifest
-    already.
+    prompt: what a latent pipeline is told, nothing if None; see `priors.latent_adoption`. Raises PriorError, and leaves
+    no manifest, for what this project cannot read; also where there is a manifest already.
     """
     if (folder / MANIFEST).exists():
         raise PriorError(f"prior {folder.name} has a {MANIFEST} already")
+    written = [folder / file for file in (MANIFEST, PROMPT) if not (folder / file).exists()]
+    try:
+        if is_latent(folder):
+            _refuse(folder, "a latent pipeline is told no class", class_label)
+            manifest = latent_fields(folder, prompt, trained_size)
+        else:
+            _refuse(folder, "its network is told no prompt", prompt)
+            manifest = _pixel_fields(folder, trained_size, class_label)
+        manifest |= {"symmetries": symmetries, "licence": licence}
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        load_prior(folder.parent, folder.name, torch.device("cpu"))
+    except PriorError:
+        for path in written:  # what does not load is no prior
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _refuse(folder: Path, reason: str, option: object) -> None:
+    if option is not None:
+        raise PriorError(f"prior {folder.name}: {reason}, and {option!r} was given")
+
+
+def _pixel_fields(folder: Path, trained_size: int | None, class_label: int | None) -> dict[str, Any]:
+    """The fields of `prior.json` of a network on pixels, but for licence and symmetries."""
     _check_pipeline(folder)
     unet = empty_unet(folder, read_config(folder))
-    manifest = {
+    return {
         "kind": "pixel",
         **scheduler_fields(folder),
         **_from_network(folder, unet, trained_size),
         **_classes(folder, unet, class_label),
-        "symmetries": symmetries,
-        "licence": licence,
-        "sha256": _digest(folder),
+        "sha256": file_digest(weights_folder(folder) / WEIGHTS, folder.name),
     }
-    path = folder / MANIFEST
-    path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    try:
-        load_prior(folder.parent, folder.name, torch.device("cpu"))
-    except PriorError:
-        path.unlink()  # what does not load is no prior
-        raise
 
 
 def _check_pipeline(folder: Path) -> None:
@@ -89,14 +108,6 @@ def _classes(folder: Path, unet: nn.Module, class_label: int | None) -> dict[str
     return {} if count is None else {"class_count": count, "class_label": class_label}
 
 
-def _digest(folder: Path) -> str:
-    try:
-        with (weights_folder(folder) / WEIGHTS).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PriorError(f"prior {folder.name}: {WEIGHTS} cannot be read: {error.strerror}") from error
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m priors.adoption", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
@@ -104,6 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--symmetries", choices=SYMMETRIES, default="none", help="of the pictures it was trained on")
     parser.add_argument("--trained-size", type=int, help="side in pixels, where its sample_size does not tell")
     parser.add_argument("--class-label", type=int, help="what a class-conditional network is told")
+    parser.add_argument("--prompt", help="what a latent pipeline is told; nothing unless given")
     options = parser.parse_args(arguments)
     try:
         adopt(
@@ -112,6 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
             symmetries=options.symmetries,
             trained_size=options.trained_size,
             class_label=options.class_label,
+            prompt=options.prompt,
         )
     except PriorError as error:
         raise SystemExit(str(error)) from error

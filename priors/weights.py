@@ -62,13 +62,18 @@ def _check_size(path: Path, expected: Mapping[str, Tensor], name: str) -> None:
 
 
 def _check_digest(path: Path, digest: str, name: str) -> None:
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise PriorError(f"prior {name}: {path.name} cannot be read: {error.strerror}") from error
+    found = file_digest(path, name)
     if found != digest:
         raise PriorError(f"prior {name}: {path.name} has the SHA-256 {found[:12]}.., {MANIFEST} says {digest[:12]}..")
+
+
+def file_digest(path: Path, name: str) -> str:
+    """SHA-256 of a file of the prior `name`, streamed. Raises PriorError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PriorError(f"prior {name}: {path.name} cannot be read: {error.strerror}") from error
 
 
 def _check_header(shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, Tensor], path: Path, name: str) -> None:
