@@ -117,6 +117,36 @@ executors = sa.Table(
 )
 """The worker processes that are alive, for `service.queue.liveness`. `ready` once one takes jobs."""
 
+holdings = sa.Table(
+    "holdings",
+    metadata,
+    sa.Column("executor_id", sa.String, primary_key=True),
+    sa.Column("priors", sa.JSON, nullable=False),
+    sa.Column("prior_memory", sa.Float),
+    sa.Column("capacity", sa.Integer, nullable=False),
+)
+"""Which priors each worker process has in memory, for `service.queue.holdings`."""
+
+handovers = sa.Table(
+    "handovers",
+    metadata,
+    sa.Column("job_id", sa.String, primary_key=True),
+    sa.Column("executor_id", sa.String, nullable=False),
+    sa.Column("until", sa.Float, nullable=False),
+    sa.Index("handovers_by_time", "until"),
+)
+"""Jobs that a worker left to another, for `service.queue.handover`. `until` is on `clock`."""
+
+prior_orders = sa.Table(
+    "prior_orders",
+    metadata,
+    sa.Column("executor_id", sa.String, primary_key=True),
+    sa.Column("prior", sa.String, primary_key=True),
+    sa.Column("digest", sa.String, nullable=False),
+    sa.Column("load", sa.Boolean, nullable=False),
+)
+"""Priors that a worker was asked to load or to let go of; it deletes what it has read."""
+
 
 def connect(url: str) -> sa.Engine:
     """An engine for `sqlite:///...` or `postgresql+psycopg://...`."""
@@ -152,6 +182,13 @@ def create_tables(engine: sa.Engine) -> None:
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # the driver itself begins only at an INSERT
         metadata.create_all(connection)
+
+
+def clock(engine: sa.Engine) -> sa.ColumnElement[float]:
+    """Seconds since the epoch on the one clock that all processes of a database share."""
+    if engine.dialect.name == "postgresql":
+        return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Float(53))
+    return sa.literal(time.time())  # SQLite lives on one host
 
 
 def now() -> float:

@@ -16,7 +16,7 @@ from priors.footprint import footprint
 from service import lifeline
 from service.logs import configure_logs
 from service.metrics import EngineMetrics, MetricsWriter, counted
-from service.queue.base import JobBody
+from service.queue.base import Equipment
 from service.queue.dbos_queue import DbosQueue
 from service.queue.dbos_worker import DbosWorker
 from service.queue.liveness import Membership, new_executor_id
@@ -40,7 +40,7 @@ ORPHAN_S = 30.0
 
 log = structlog.get_logger(__name__)
 
-MakeBody = Callable[[Settings, DatabaseReporter], AbstractContextManager[JobBody]]
+MakeEquipment = Callable[[Settings, DatabaseReporter], AbstractContextManager[Equipment]]
 """Brings up what runs the jobs, and takes it down again."""
 
 
@@ -53,8 +53,8 @@ class Stop:
 
 
 @contextmanager
-def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody]:
-    """The real body: an engine on the device of the settings."""
+def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[Equipment]:
+    """The real one: an engine on the device of the settings."""
     # torch, which nothing else in this module needs
     import torch
 
@@ -80,13 +80,14 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody
     )
     writer.start()
     try:
-        yield counted(Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter).run, metrics)
+        restorer = Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter)
+        yield Equipment(counted(restorer.run, metrics), engine)
     finally:
         engine.stop(drain=False)
         writer.stop()
 
 
-def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None = None) -> None:
+def run(settings: Settings, make_equipment: MakeEquipment, arguments: Sequence[str] | None = None) -> None:
     """Work until SIGTERM. A second signal stops at once.
 
     Under a supervisor, which beats for it, the worker is told its executor id and ends when the supervisor ends. On its
@@ -103,7 +104,7 @@ def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None
     queue = DbosQueue(settings.resolved_database_url)
     executor_id = options.executor_id or new_executor_id()
     upkeep = _own_upkeep(queue, settings.lease_s, executor_id) if options.executor_id is None else None
-    _work(queue, executor_id, settings, make_body, stops)
+    _work(queue, executor_id, settings, make_equipment, stops)
     if upkeep is not None:
         upkeep.drop(executor_id)
         upkeep.stop()
@@ -111,15 +112,15 @@ def run(settings: Settings, make_body: MakeBody, arguments: Sequence[str] | None
 
 
 def _work(
-    queue: DbosQueue, executor_id: str, settings: Settings, make_body: MakeBody, stops: SimpleQueue[Stop]
+    queue: DbosQueue, executor_id: str, settings: Settings, make_equipment: MakeEquipment, stops: SimpleQueue[Stop]
 ) -> None:
     """Take jobs until there is a reason to stop."""
     reporter = DatabaseReporter(queue.engine, executor_id)
-    with make_body(settings, reporter) as body:
+    with make_equipment(settings, reporter) as equipment:
         worker = DbosWorker(
             queue,
             executor_id,
-            body,
+            equipment,
             reporter,
             concurrency=settings.concurrency,
             max_attempts=settings.max_attempts,

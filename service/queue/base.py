@@ -6,7 +6,8 @@ Times are seconds since the epoch, UTC.
 
 from __future__ import annotations  # a method is named `list`
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -169,6 +170,34 @@ class WorkerBroken(Exception):
 JobBody = Callable[[Claim], Awaitable[Json]]
 """Runs a claimed job and returns its `result`. Cancelled by asyncio where the job is cancelled. Raises `JobFailed` and
 `WorkerBroken`."""
+
+
+class PriorHolder(Protocol):
+    """What holds the priors of a worker: the engine. Safe to call from any thread."""
+
+    prior_memory: float
+    """Bytes that its priors may take together."""
+
+    @property
+    def priors(self) -> Mapping[tuple[str, str], str]:
+        """By name and digest: `loading` or `ready`; cold ones are not there."""
+        ...
+
+    def load(self, prior: str, digest: str) -> Future[Any]:
+        """Make a prior warm."""
+        ...
+
+    def unload(self, prior: str) -> None:
+        """Let go of a prior as soon as no job uses it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """What a worker works with."""
+
+    body: JobBody
+    priors: PriorHolder
 
 
 class Reporter(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 
-from service.database import connect, events, executors, job_inputs, jobs, now
+from service.database import connect, events, executors, handovers, job_inputs, jobs, now
 from service.queue.base import DuplicateJob, JobRecord, NewJob, QueueDepth, StoredEvent
 from service.queue.records import IN_STATUS, SELECT_RECORDS, record_of
 from service.queue.rows import digests, job_row, queued_event
@@ -148,6 +148,7 @@ class DbosQueue:
             ended = list(set(job_ids) - set(active))
             connection.execute(events.delete().where(events.c.job_id.in_(ended)))
             connection.execute(job_inputs.delete().where(job_inputs.c.job_id.in_(ended)))
+            connection.execute(handovers.delete().where(handovers.c.job_id.in_(ended)))
             connection.execute(jobs.delete().where(jobs.c.id.in_(ended)))
         # last, so that a deletion cut short is found again by `ended_before`
         self._dbos.delete_workflows(ended)
@@ -217,6 +218,10 @@ class DbosQueue:
         for executor_id in executor_ids:
             for pending in self._dbos._sys_db.get_pending_workflows(executor_id, APP_VERSION):
                 self._dbos._sys_db.reenqueue_for_recovery(pending.workflow_id, list(executor_ids), QUEUE_NAME)
+
+    def give_back(self, job_id: str, executor_id: str) -> None:
+        """Put one running job of this executor back to the queue, as `requeue` does with all of them."""
+        self._dbos._sys_db.reenqueue_for_recovery(job_id, [executor_id], QUEUE_NAME)
 
     def _queued_by_priority(self, connection: sa.Connection) -> dict[str, int]:
         ws = workflow_status.c

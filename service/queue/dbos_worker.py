@@ -11,9 +11,11 @@ import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, PortableWorkflowError
 from dbos import error as dbos_error
 
-from service.queue.base import JobBody, JobFailed, Json, WorkerBroken
+from service.queue.base import Equipment, JobFailed, Json, WorkerBroken
 from service.queue.dbos_queue import DbosQueue
 from service.queue.gate import Gate
+from service.queue.handover import Handover
+from service.queue.keeper import Keeper
 from service.queue.records import internal, worker_lost
 from service.queue.reporter import DatabaseReporter
 from service.queue.starts import Starts
@@ -44,7 +46,7 @@ log = structlog.get_logger(__name__)
 class DbosWorker:
     """One executor. DBOS is one to a process, and so is this.
 
-    `body` runs in DBOS's event loop, so it must never block. It learns of the cancellation of its job within about a
+    The body runs in DBOS's event loop, so it must never block. It learns of the cancellation of its job within about a
     second, as `asyncio.CancelledError`.
     """
 
@@ -52,7 +54,7 @@ class DbosWorker:
         self,
         queue: DbosQueue,
         executor_id: str,
-        body: JobBody,
+        equipment: Equipment,
         reporter: DatabaseReporter,
         *,
         concurrency: int,
@@ -62,13 +64,15 @@ class DbosWorker:
         """`on_broken` ends the process without a farewell; see `WorkerBroken`."""
         self.queue = queue
         self.executor_id = executor_id
-        self.body = body
+        self.body = equipment.body
         self.reporter = reporter
         self.concurrency = concurrency
         self.max_attempts = max_attempts
         self.on_broken = on_broken
         self.gate = Gate(concurrency)
         self.starts = Starts(queue.engine, executor_id)
+        self.handover = Handover(queue, executor_id, equipment.priors)
+        self.keeper = Keeper(self.handover, concurrency)
 
     def start(self) -> None:
         """Begin to take jobs."""
@@ -83,7 +87,7 @@ class DbosWorker:
             "log_level": "WARNING",
             "sys_db_pool_size": 5,
         }
-        DBOS(config=config)
+        dbos = DBOS(config=config)
 
         @DBOS.step(name="attempt", preemptible=True)
         async def attempt() -> Json:
@@ -98,14 +102,19 @@ class DbosWorker:
             return outcome["result"]
 
         self.queue.register(self.concurrency, POLL_INTERVAL_S)
+        self.keeper.start()
         DBOS.listen_queues([QUEUE_NAME])
         DBOS.launch()
+        # DBOS knows no routing; this is where it lets a claim be narrowed
+        claimed = dbos._sys_db.tables.workflow_status.c.workflow_uuid
+        dbos._sys_db._claim_gate = lambda *_: self.handover.not_for_us(claimed)
 
     def stop(self, drain_s: float) -> None:
         """Take no more jobs; give the running ones `drain_s` to end, and the rest back to the queue."""
         self.gate.close()
         DBOS.destroy(workflow_completion_timeout_sec=0 if self.gate.is_empty else math.ceil(drain_s))
         self.reporter.stop()
+        self.keeper.stop()
         self.starts.release()
         self.queue.requeue([self.executor_id])
 
@@ -113,6 +122,8 @@ class DbosWorker:
         losses = await patiently(self.starts.losses, job_id)
         if losses >= self.max_attempts:
             return {"problem": worker_lost(losses)}
+        if self.handover.has_peers and not losses and await patiently(self.handover.leave, job_id):
+            raise asyncio.CancelledError(f"{job_id} was left to a peer")
         async with self.gate.passage(suspect=losses > 0):
             claim = await patiently(self.starts.open, job_id)
             if claim is None:

@@ -10,6 +10,8 @@ from tests.service.queue.processes import Sleepers, wait_for, wait_until_ended
 
 
 def test_outcomes_events_cancel_and_deadline_of_running_jobs(queue: DbosQueue, sleepers: Sleepers) -> None:
+    sleepers.worker(concurrency=8)
+    wait_for(lambda: queue.depth().workers == 1, "the worker")  # whose start may take longer than the deadline below
     plan = {
         "sleep": sleepers.job("sleep", s=0.1),
         "talk": sleepers.job("talk"),
@@ -20,7 +22,6 @@ def test_outcomes_events_cancel_and_deadline_of_running_jobs(queue: DbosQueue, s
         "expired": sleepers.job("sleep", s=300, deadline_s=4.0),
     }
     queue.submit(list(plan.values()))
-    sleepers.worker(concurrency=8)
     endless = {plan["canceled"].id, plan["expired"].id}
     wait_for(lambda: endless <= {job for job, _ in sleepers.notes("start")}, "the starts")
     queue.cancel(plan["canceled"].id)

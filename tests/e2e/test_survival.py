@@ -97,6 +97,7 @@ def test_every_process_may_die_and_each_job_ends_once_with_the_same_picture(star
     with start() as service, httpx.Client(base_url=service.url, timeout=60) as http:
         undisturbed = finish(http, submit(http))
         assert undisturbed["status"] == "succeeded", undisturbed
+        assert undisturbed["timings"]["load_s"] > 0  # the first job of a worker waits for the prior
         picture = http.get(f"/v1/jobs/{undisturbed['id']}/result").content
         batches = f'rediffuse_engine_batch_size_count{{prior="untrained"}} {STEPS}.0'
         wait_for(lambda: batches in http.get("/metrics").text, "the batches in the metrics")
@@ -115,6 +116,7 @@ def test_every_process_may_die_and_each_job_ends_once_with_the_same_picture(star
         os.kill(process_of(service, b"service.api"), signal.SIGKILL)
         ended = finish(http, second)  # its port stays open: new connections wait for the new process
         assert (ended["status"], ended["attempt"]) == ("succeeded", 1)
+        assert ended["timings"]["load_s"] == 0
         assert http.get(f"/v1/jobs/{second}/result").content == picture
 
         third = submit(http)

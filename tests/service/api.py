@@ -22,7 +22,7 @@ from api_schemas.problems import PROBLEMS, problem
 from service import imaging
 from service.app import create_app
 from service.context import Context
-from service.queue.base import Claim, JobFailed, Json
+from service.queue.base import Claim, Equipment, JobFailed, Json
 from service.queue.dbos_queue import DbosQueue
 from service.queue.dbos_worker import DbosWorker
 from service.queue.liveness import Membership, new_executor_id
@@ -30,6 +30,7 @@ from service.queue.reporter import DatabaseReporter
 from service.queue.schema import prepare
 from service.settings import Settings
 from service.storage import Storage, artifact_key, input_key
+from tests.service.queue.sleepy_worker import SleepyPriors
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFEST = {
@@ -137,8 +138,9 @@ def running_worker(settings: Settings) -> Iterator[None]:
     queue = DbosQueue(settings.resolved_database_url)
     executor_id = new_executor_id()
     reporter = DatabaseReporter(queue.engine, executor_id)
-    body = Copyist(Storage(settings.resolved_blob_url), reporter)
-    worker = DbosWorker(queue, executor_id, body.run, reporter, concurrency=8, max_attempts=5, on_broken=lambda: None)
+    copyist = Copyist(Storage(settings.resolved_blob_url), reporter)
+    equipment = Equipment(copyist.run, SleepyPriors())
+    worker = DbosWorker(queue, executor_id, equipment, reporter, concurrency=8, max_attempts=5, on_broken=lambda: None)
     reporter.start()
     worker.start()
     membership = Membership(queue.engine, settings.lease_s)

@@ -1,7 +1,8 @@
 """A real worker process whose jobs sleep, report, fail or kill instead of restoring. Run by the tests as a script.
 
 A job's request says what it does: `{"do": "sleep", "s": 0.5}`. Every start and end is appended to the file `journal` of
-the request, so that a test sees what really ran, whatever the database says.
+the request, so that a test sees what really ran, whatever the database says. The prior that a request names is warm in
+this worker from then on.
 """
 
 import asyncio
@@ -9,22 +10,44 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
 from api_schemas.problems import problem
-from service.queue.base import Claim, JobBody, JobFailed, Json
+from service.queue.base import Claim, Equipment, JobFailed, Json
 from service.queue.reporter import DatabaseReporter
 from service.settings import Settings
 from service.worker import run
 
 
+class SleepyPriors:
+    """A `PriorHolder` that takes no time."""
+
+    prior_memory = 2.0**30
+
+    def __init__(self) -> None:
+        self.priors: dict[tuple[str, str], str] = {}
+
+    def load(self, prior: str, digest: str) -> Future[None]:
+        self.priors[prior, digest] = "ready"
+        loaded: Future[None] = Future()
+        loaded.set_result(None)
+        return loaded
+
+    def unload(self, prior: str) -> None:
+        self.priors = {key: state for key, state in self.priors.items() if key[0] != prior}
+
+
 class SleepyBody:
-    def __init__(self, reporter: DatabaseReporter):
+    def __init__(self, reporter: DatabaseReporter, priors: SleepyPriors):
         self.reporter = reporter
+        self.priors = priors
 
     async def __call__(self, claim: Claim) -> Json:
         note(claim, "start")
+        if "prior" in claim.request:
+            self.priors.load(claim.request["prior"], claim.request["prior_digest"])
         self.reporter.started(claim.id, {"attempt": claim.attempt})
         try:
             return await getattr(self, claim.request["do"])(claim)
@@ -71,8 +94,9 @@ def note(claim: Claim, what: str) -> None:
 
 
 @contextmanager
-def sleepy(settings: Settings, reporter: DatabaseReporter) -> Iterator[JobBody]:
-    yield SleepyBody(reporter)
+def sleepy(settings: Settings, reporter: DatabaseReporter) -> Iterator[Equipment]:
+    priors = SleepyPriors()
+    yield Equipment(SleepyBody(reporter, priors), priors)
 
 
 if __name__ == "__main__":
