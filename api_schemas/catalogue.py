@@ -20,6 +20,8 @@ class PriorOut(ResponseModel):
     sigma_max: float
     licence: str
     digest: str
+    state: Literal["cold", "loading", "ready"] = "cold"
+    """`ready` where a worker has it in memory: the first job of a cold one waits until it is loaded."""
 
 
 class SolverOut(ResponseModel):

@@ -20,11 +20,13 @@ from service.imaging import ImageLimits
 from service.metrics import ApiMetrics, CountRequests
 from service.queue.base import JobQueue
 from service.queue.dbos_queue import DbosQueue
+from service.queue.holdings import Holdings
 from service.queue.schema import prepare
 from service.results import Results
 from service.retention import Retention
 from service.routes import batches, catalogue, files, health, jobs, outputs, tasks
 from service.settings import Settings
+from service.stock import Stock
 from service.storage import Storage
 from service.submission import Submissions
 
@@ -79,10 +81,11 @@ def build_context(settings: Settings, queue: JobQueue | None, storage: Storage |
     own_files = replace(limits, max_bytes=2**62, min_side=1)  # a result may be larger than what may be sent
     return Context(
         settings=settings,
-        keys=KeyRing(settings.api_keys),
+        keys=KeyRing(settings.api_keys, settings.admins),
         queue=queue,
         files=repository,
         catalogue=known,
+        stock=Stock(known, settings.shelf, Holdings(engine)),
         submissions=submissions,
         batches=Batches(engine, queue, submissions),
         results=Results(settings, queue, storage, own_files, metrics),

@@ -25,17 +25,24 @@ class InsecureSettings(ValueError):
 class KeyRing:
     """The keys `NAME:SECRET` of the settings. Only digests of the secrets are kept."""
 
-    def __init__(self, keys: list[str]):
+    def __init__(self, keys: list[str], admins: list[str] | None = None):
         self._digests: dict[str, bytes] = {}
         for index, key in enumerate(keys):
             name, colon, secret = key.partition(":")
             if not (colon and name and secret) or name in self._digests:
                 raise InsecureSettings(f"API_KEYS[{index}] must be NAME:SECRET, with a name of its own")
             self._digests[name] = digest(secret)
+        self._admins = frozenset(admins or [])
+        if strangers := sorted(self._admins - self._digests.keys()):
+            raise InsecureSettings(f"ADMINS names keys that do not exist: {', '.join(strangers)}")
 
     @property
     def is_empty(self) -> bool:
         return not self._digests
+
+    def is_admin(self, owner: str) -> bool:
+        """Whether this owner may change what all others share."""
+        return self.is_empty or owner in self._admins
 
     def owner(self, secret: str) -> str | None:
         """Name of the key with this secret. Every key is compared, in constant time."""
@@ -114,3 +121,14 @@ def authenticate(request: Request, credentials: Annotated[HTTPAuthorizationCrede
 
 
 Owner = Annotated[str, Depends(authenticate)]
+
+
+def authorise(request: Request, owner: Owner) -> str:
+    """The owner, who may change what all others share. Raises `insufficient_scope`."""
+    keys: KeyRing = request.app.state.context.keys
+    if not keys.is_admin(owner):
+        raise Refused("insufficient_scope", f"REDIFFUSE_ADMINS does not name the key {owner!r}")
+    return owner
+
+
+Admin = Annotated[str, Depends(authorise)]

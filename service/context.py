@@ -23,6 +23,7 @@ from service.queue.base import JobQueue, JobRecord
 from service.results import Results
 from service.retention import Retention
 from service.settings import Settings
+from service.stock import Stock
 from service.submission import Submissions
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -40,6 +41,7 @@ class Context:
     queue: JobQueue
     files: FileRepository
     catalogue: Catalogue
+    stock: Stock
     submissions: Submissions
     batches: Batches
     results: Results

@@ -107,6 +107,7 @@ PRIOR: dict[str, Any] = {
     "sigma_max": 80.0,
     "licence": "Apache-2.0",
     "digest": SHA256,
+    "state": "ready",
 }
 QUEUE = {"queued": {"low": 0, "normal": 3, "high": 0}, "running": 2, "oldest_age_s": 4.2, "workers": 1}
 RETRY = {"seed": 8, "priority": "high"}

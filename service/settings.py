@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     """Whether the supervisor starts an API process; a host of workers alone turns it off."""
     api_keys: list[str] = []
     """`["key", ...]`, each `NAME:SECRET`; without any, the service listens on a loopback address only."""
+    admins: list[str] = []
+    """`["NAME", ...]`: the keys that may load and unload priors. Without any keys, everybody who may ask may."""
 
     max_file_bytes: int = Field(100 * 2**20, gt=0)
     max_pixels: int = Field(20_000_000, gt=0)

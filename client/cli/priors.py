@@ -15,7 +15,7 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
     if as_json:
         out_json([prior.model_dump(mode="json") for prior in found])
         return
-    table = Table("prior", "kind", "channels", "size", "noise levels", "digest", "licence")
+    table = Table("prior", "kind", "channels", "size", "noise levels", "digest", "state", "licence")
     for prior in found:
         table.add_row(
             f"{prior.id} (default)" if prior.is_default else prior.id,
@@ -24,6 +24,7 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
             "any" if prior.fully_convolutional else f"{prior.trained_size} px",
             f"{prior.sigma_min:g} to {prior.sigma_max:g}",
             prior.digest[:12],
+            prior.state,
             prior.licence,
         )
     for column in table.columns:

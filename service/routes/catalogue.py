@@ -17,32 +17,50 @@ from api_schemas.catalogue import (
 )
 from api_schemas.requests import OPTIONS
 from service import __version__, examples, openapi
-from service.auth import Owner
+from service.auth import Admin, Owner
 from service.catalogue import SOLVERS, operators
 from service.context import Ctx
 from service.negotiation import MAX_WAIT_S
 from service.problems import Refused, responses
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
+PriorId = Annotated[str, Path(description="name of a prior", examples=["natural-v0"])]
 
 
 @router.get("/priors", responses=openapi.success(200, "every prior", {"data": [examples.PRIOR]}))
 async def list_priors(ctx: Ctx, _owner: Owner) -> PriorList:
     """The denoisers that this service can restore with."""
-    return PriorList(data=await run_in_threadpool(ctx.catalogue.priors))
+    return PriorList(data=await run_in_threadpool(ctx.stock.priors))
 
 
 @router.get(
     "/priors/{prior_id}", responses=openapi.success(200, "the prior", examples.PRIOR) | responses("prior_not_found")
 )
-async def get_prior(
-    ctx: Ctx, _owner: Owner, prior_id: Annotated[str, Path(description="name of a prior", examples=["natural-v0"])]
-) -> PriorOut:
+async def get_prior(ctx: Ctx, _owner: Owner, prior_id: PriorId) -> PriorOut:
     """What a prior declares about itself."""
-    prior = await run_in_threadpool(ctx.catalogue.prior, prior_id)
-    if prior is None:
-        raise Refused("prior_not_found", f"there is no prior {prior_id!r}")
-    return prior
+    return await run_in_threadpool(ctx.stock.prior, prior_id)
+
+
+@router.post(
+    "/priors/{prior_id}/load",
+    status_code=202,
+    responses=openapi.success(202, "the workers were asked", examples.PRIOR)
+    | responses("insufficient_scope", "prior_not_found", "insufficient_memory", "not_ready"),
+)
+async def load_prior(ctx: Ctx, _admin: Admin, prior_id: PriorId) -> PriorOut:
+    """Ask the workers to make a prior warm, so that no job has to wait for it; `state` tells when it is."""
+    return await run_in_threadpool(ctx.stock.load, prior_id)
+
+
+@router.post(
+    "/priors/{prior_id}/unload",
+    status_code=202,
+    responses=openapi.success(202, "the workers were asked", examples.PRIOR)
+    | responses("insufficient_scope", "prior_not_found", "not_ready"),
+)
+async def unload_prior(ctx: Ctx, _admin: Admin, prior_id: PriorId) -> PriorOut:
+    """Ask the workers to let go of a prior, each as soon as none of its jobs uses it."""
+    return await run_in_threadpool(ctx.stock.unload, prior_id)
 
 
 @router.get("/solvers", responses=openapi.success(200, "every solver", examples.SOLVERS))

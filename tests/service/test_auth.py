@@ -32,6 +32,15 @@ def test_a_key_has_a_name_and_a_secret(keys: list[str]) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_an_admin_is_one_of_the_keys() -> None:
+    ring = KeyRing(["ann:a", "bob:b"], ["ann"])
+    assert ring.is_admin("ann") and not ring.is_admin("bob")
+    assert not KeyRing(["ann:a"]).is_admin("ann")  # nobody was named
+    assert KeyRing([]).is_admin("local")
+    with pytest.raises(InsecureSettings, match="eve"):
+        KeyRing(["ann:a"], ["ann", "eve"])
+
+
 def test_secrets_are_not_kept() -> None:
     assert b"tiptop" not in repr(vars(KeyRing(["ann:tiptop"]))).encode()
 

@@ -39,6 +39,8 @@ ENDPOINTS = [
     "POST /v1/batches/{batch_id}/cancel",
     "GET /v1/priors",
     "GET /v1/priors/{prior_id}",
+    "POST /v1/priors/{prior_id}/load",
+    "POST /v1/priors/{prior_id}/unload",
     "GET /v1/solvers",
     "GET /v1/solvers/{name}",
     "GET /v1/operators",

@@ -56,5 +56,6 @@ def test_an_unknown_job(run):
 
 
 def test_priors(run):
-    assert "natural-v0 (default)" in run("priors").stdout
+    table = run("priors").stdout
+    assert "natural-v0 (default)" in table and "ready" in table
     assert json.loads(run("priors", "--json").stdout)[0]["licence"] == "CC0-1.0"

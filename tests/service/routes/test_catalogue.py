@@ -5,6 +5,7 @@ import jsonschema
 from api_schemas.catalogue import InfoOut, PriorOut
 from service import __version__
 from tests.service.api import Api, assert_problem
+from tests.service.queue.processes import wait_for
 
 
 def test_priors_are_those_on_disk(idle: Api) -> None:
@@ -18,6 +19,18 @@ def test_priors_are_those_on_disk(idle: Api) -> None:
     assert prior.symmetries == "none"  # nothing is taken for granted where a manifest is silent
     assert_problem(idle.http.get("/v1/priors/broken"), "prior_not_found")
     assert_problem(idle.http.get("/v1/priors/%2e%2e"), "prior_not_found")
+
+
+def test_a_prior_is_loaded_and_unloaded_on_request(api: Api) -> None:
+    """Through the queue's database to a running worker, and its answer back."""
+
+    def state() -> str:
+        return api.http.get("/v1/priors/tiny").json()["state"]
+
+    assert api.http.post("/v1/priors/tiny/load").status_code == 202
+    wait_for(lambda: state() == "ready", "the load")
+    assert api.http.post("/v1/priors/tiny/unload").status_code == 202
+    wait_for(lambda: state() == "cold", "the unload")
 
 
 def test_solvers_tell_their_parameters(idle: Api) -> None:
