@@ -1,4 +1,4 @@
-"""Make a prior of a diffusers folder: `python -m priors.adoption FOLDER --licence TEXT`.
+"""Make a prior of a folder of diffusers; `rediffuse-priors adopt` is its command.
 
 FOLDER holds a `UNet2DModel` (`config.json`, `diffusion_pytorch_model.safetensors`) and the `scheduler_config.json` that
 it was trained with, side by side or as `DDPMPipeline.save_pretrained` lays them out (`unet/`, `scheduler/`); or it
@@ -6,7 +6,6 @@ holds a latent pipeline. What the scheduler says becomes `prior.json`, with the 
 is loaded once, to be sure.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from torch import nn
 
 from priors.latent_adoption import is_latent, latent_fields
-from priors.manifest import MANIFEST, SYMMETRIES, PriorError, read_json
+from priors.manifest import MANIFEST, PriorError, read_json
 from priors.pipeline import PROMPT
 from priors.schedulers import scheduler_fields
 from priors.store import empty_unet, has_attention, load_prior, read_config, weights_folder
@@ -30,13 +29,15 @@ def adopt(
     trained_size: int | None = None,
     class_label: int | None = None,
     prompt: str | None = None,
+    source: str = "",
 ) -> None:
     """Write `prior.json` into `folder`, from its scheduler's configuration.
 
     symmetries: of the pictures it was trained on, one of `SYMMETRIES`. trained_size: side in pixels, where the
     `sample_size` of the network does not tell. class_label: the class that a class-conditional network is told.
-    prompt: what a latent pipeline is told, nothing if None; see `priors.latent_adoption`. Raises PriorError, and leaves
-    no manifest, for what this project cannot read; also where there is a manifest already.
+    prompt: what a latent pipeline is told, nothing if None; see `priors.latent_adoption`. source: where it came from,
+    for whom reads the manifest. Raises PriorError, and leaves no manifest, for what this project cannot read; also
+    where there is a manifest already.
     """
     if (folder / MANIFEST).exists():
         raise PriorError(f"prior {folder.name} has a {MANIFEST} already")
@@ -48,7 +49,7 @@ def adopt(
         else:
             _refuse(folder, "its network is told no prompt", prompt)
             manifest = _pixel_fields(folder, trained_size, class_label)
-        manifest |= {"symmetries": symmetries, "licence": licence}
+        manifest |= {"symmetries": symmetries, "licence": licence} | ({"source": source} if source else {})
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         load_prior(folder.parent, folder.name, torch.device("cpu"))
     except PriorError:
@@ -106,30 +107,3 @@ def _classes(folder: Path, unet: nn.Module, class_label: int | None) -> dict[str
     if (count is None) != (class_label is None):
         raise PriorError(f"prior {folder.name}: its network embeds {count} classes, the class given is {class_label}")
     return {} if count is None else {"class_count": count, "class_label": class_label}
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m priors.adoption", description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--licence", required=True, help="of the weights; begin with 'research only' where that is so")
-    parser.add_argument("--symmetries", choices=SYMMETRIES, default="none", help="of the pictures it was trained on")
-    parser.add_argument("--trained-size", type=int, help="side in pixels, where its sample_size does not tell")
-    parser.add_argument("--class-label", type=int, help="what a class-conditional network is told")
-    parser.add_argument("--prompt", help="what a latent pipeline is told; nothing unless given")
-    options = parser.parse_args(arguments)
-    try:
-        adopt(
-            options.folder.resolve(),
-            licence=options.licence,
-            symmetries=options.symmetries,
-            trained_size=options.trained_size,
-            class_label=options.class_label,
-            prompt=options.prompt,
-        )
-    except PriorError as error:
-        raise SystemExit(str(error)) from error
-    print("written to", options.folder / MANIFEST)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
-"""Write the model card of a trained prior: `python -m priors.card --models DIR --prior NAME --run RUN`.
+"""The model card of a prior: a README.md beside its weights, whose first line says what one may do with them.
 
-Every figure is read from what the training and the evaluations recorded; `--note` adds a paragraph to the data section.
+Every figure is read from what was recorded: by the training and the evaluations of a prior that was trained here, by
+the manifest and the evaluations of one that came from elsewhere.
 """
 
-import argparse
 import json
 import math
 from pathlib import Path
@@ -11,18 +11,25 @@ from typing import Any
 
 from priors.manifest import PriorError, PriorInfo, read_fields, read_manifest
 from priors.photographs import photographs
-from priors.store import CONFIG, WEIGHTS
+from priors.store import CONFIG, WEIGHTS, weights_folder
 
 MACHINE = ("data", "out", "licence", "start_from", "device", "compile", "threads", "readers", "cache_gb")
 """Fields of the configuration that name folders, or say how fast the run was; the licence is the first line."""
+CARD = "README.md"
+FIRST_LINES = ("Research use only: ", "Licence of the weights: ")
+MEASURED = (
+    "White Gaussian noise on clean pictures; PSNR of the clipped result, mean over the pictures. The last column "
+    "squared equals the slope where the denoiser is the exact posterior mean."
+)
+A_GUESS = "* A restored region is a plausible guess, not a record of what was there."
 
 
 def restriction(licence: str) -> str:
     """The first line of the card: what one may do with the weights, in plain words."""
     kind, _, rest = licence.partition(":")
     if kind.strip().lower().startswith("research"):
-        return f"Research use only: {rest.strip() or licence}."
-    return f"Licence of the weights: {licence}."
+        return f"{FIRST_LINES[0]}{rest.strip() or licence}."
+    return f"{FIRST_LINES[1]}{licence}."
 
 
 def parameter_count(weights: Path) -> int:
@@ -78,13 +85,13 @@ def table_lines(evaluation: dict[str, Any]) -> list[str]:
 
 def measured_lines(folder: Path, digest: str) -> list[str]:
     """A table for every evaluation in the prior's folder. Raises PriorError for one of other weights."""
-    lines: list[str] = []
+    lines = [MEASURED, ""]
     for path in sorted(folder.glob("evaluation-*.json")):
         evaluation = json.loads(path.read_text())
         if evaluation["sha256"] != digest:
             raise PriorError(f"{path.name} was measured with other weights: run priors.evaluation again")
         lines += table_lines(evaluation)
-    return lines or ["Not measured yet.", ""]
+    return lines if len(lines) > 2 else ["Not measured yet.", ""]
 
 
 def limit_lines(info: PriorInfo) -> list[str]:
@@ -94,7 +101,20 @@ def limit_lines(info: PriorInfo) -> list[str]:
         f"* Sides are multiples of {info.multiple_of} px. It was trained on crops of up to {info.native_size} px and "
         "its group normalisation sees the whole frame, so larger pictures go through tiles.",
         "* White Gaussian noise on photographs: text, line art, medical and scientific images are outside its data.",
-        "* A restored region is a plausible guess, not a record of what was there.",
+        A_GUESS,
+    ]
+
+
+def foreign_limit_lines(info: PriorInfo) -> list[str]:
+    """The same for a prior of whose training nothing is known."""
+    frames = f"Sides are multiples of {info.multiple_of} px, best near {info.native_size} px"
+    if not info.fully_convolutional:
+        frames = f"It has attention and sees frames of {info.native_size} px"
+    return [
+        f"* Noise levels {info.sigma_min:g} to {info.sigma_max:g} on the [-1, 1] scale.",
+        f"* {frames}: larger pictures go through tiles.",
+        "* What its training pictures do not show, it does not know.",
+        A_GUESS,
     ]
 
 
@@ -119,31 +139,58 @@ def card(folder: Path, run: Path, note: str = "") -> str:
         f"# {info.name}": [architecture(folder, info, training), ""],
         "## Data": [*data_lines(training), "", *([note, ""] if note else [])],
         "## Recipe": [*recipe_lines(training, last, read_fields(folder).get("source", "")), ""],
-        "## Measured denoising": [
-            "White Gaussian noise on clean pictures; PSNR of the clipped result, mean over the pictures. The last "
-            "column squared equals the slope where the denoiser is the exact posterior mean.",
-            "",
-            *measured_lines(folder, info.digest),
-        ],
+        "## Measured denoising": measured_lines(folder, info.digest),
         "## Limits": limit_lines(info),
     }
+    return page(info, sections)
+
+
+def foreign_card(folder: Path, note: str = "") -> str:
+    """The card of a prior that was trained elsewhere. Raises PriorError for an evaluation of other weights."""
+    info, fields = read_manifest(folder), read_fields(folder)
+    declared = [f"* {key}: {json.dumps(value)}" for key, value in fields.items() if key not in ("licence", "source")]
+    sections = {
+        f"# {info.name}": [foreign_architecture(folder, info), ""],
+        "## Origin": [f"{fields.get('source') or 'Not recorded'}.", "", *([note, ""] if note else [])],
+        "## Declared": [*declared, ""],
+        "## Measured denoising": measured_lines(folder, info.digest),
+        "## Limits": foreign_limit_lines(info),
+    }
+    return page(info, sections)
+
+
+def foreign_architecture(folder: Path, info: PriorInfo) -> str:
+    """One sentence on the network and its file."""
+    place = weights_folder(folder)
+    kind = json.loads((place / CONFIG).read_text())["_class_name"]
+    millions, megabytes = parameter_count(place / WEIGHTS) / 1e6, (place / WEIGHTS).stat().st_size / 1e6
+    return (
+        f"A {info.kind}-space prior that was trained elsewhere: a `{kind}` that predicts {info.parameterisation}, "
+        f"{millions:.2f} M parameters, {megabytes:.1f} MB. SHA-256 of the weights: `{info.digest}`."
+    )
+
+
+def page(info: PriorInfo, sections: dict[str, list[str]]) -> str:
+    """The licence, then the sections by their headings."""
     lines = [restriction(info.licence), ""]
     for heading, paragraph in sections.items():
         lines += [heading, "", *paragraph]
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m priors.card", description=__doc__.split("\n")[0])
-    parser.add_argument("--models", type=Path, required=True, help="folder of priors")
-    parser.add_argument("--prior", required=True, help="name of the prior")
-    parser.add_argument("--run", type=Path, required=True, help="run folder of its training")
-    parser.add_argument("--note", default="", help="a paragraph for the data section: sources, attribution, overlap")
-    options = parser.parse_args(arguments)
-    path = options.models / options.prior / "README.md"
-    path.write_text(card(path.parent, options.run, options.note))
-    print("written to", path)
+def write_card(folder: Path, run: Path | None = None, note: str = "") -> Path:
+    """Write `README.md` into the folder of a prior: of the `run` that trained it, else of its manifest.
 
-
-if __name__ == "__main__":
-    main()
+    Raises PriorError where that would lose what it says: a page that somebody else wrote, or the records of a training.
+    """
+    path = folder / CARD
+    if path.is_file() and not path.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINES):
+        raise PriorError(f"{path} was written by somebody else: move it away first")
+    if run is None and "trained_crops" in read_fields(folder):
+        raise PriorError(f"prior {folder.name} was trained here: its card is written from its run folder")
+    try:
+        text = foreign_card(folder, note) if run is None else card(folder, run, note)
+    except (ValueError, LookupError, TypeError) as error:
+        raise PriorError(f"prior {folder.name}: what was recorded of it cannot be read: {error!r}") from error
+    path.write_text(text, encoding="utf-8")
+    return path

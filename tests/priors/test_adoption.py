@@ -9,7 +9,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, FlowMatchEulerDiscreteScheduler, ScoreSdeVeScheduler
 from torch import Tensor
 
-from priors.adoption import adopt, main
+from priors.adoption import adopt
 from priors.manifest import PriorError
 from priors.store import WEIGHTS, load_prior
 from tests.priors.unets import random_unet_of
@@ -59,7 +59,8 @@ def test_a_pipeline_gives_the_clean_image_that_its_scheduler_computes(
 
 def test_levels_and_digest_are_those_of_the_files(tmp_path: Path) -> None:
     folder = plain(tmp_path / "p", DDIMScheduler(), {})
-    adopt(folder, licence="MIT")
+    adopt(folder, licence="MIT", source="https://example.org/p")
+    assert json.loads((folder / "prior.json").read_text())["source"] == "https://example.org/p"
     info = load_prior(tmp_path, "p", CPU).info
     assert (info.sigma_min, info.sigma_max) == (pytest.approx(0.010001, rel=1e-4), pytest.approx(157.407, rel=1e-4))
     assert (info.fully_convolutional, info.symmetries, info.licence) == (True, "none", "MIT")
@@ -163,11 +164,3 @@ def test_missing_files_and_a_second_adoption_are_refused(tmp_path: Path) -> None
     (folder / "scheduler_config.json").unlink()
     with pytest.raises(PriorError, match="has no scheduler_config.json"):
         adopt(folder, licence="MIT")
-
-
-def test_the_command_writes_the_manifest_or_tells_why_not(tmp_path: Path) -> None:
-    folder = plain(tmp_path / "p", DDPMScheduler(), {})
-    main([str(folder), "--licence", "MIT", "--symmetries", "mirror"])
-    assert json.loads((folder / "prior.json").read_text())["symmetries"] == "mirror"
-    with pytest.raises(SystemExit, match="has a prior.json already"):
-        main([str(folder), "--licence", "MIT"])

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torch import nn
 
-from priors.card import main, parameter_count, restriction
+from priors.card import parameter_count, restriction, write_card
 from priors.manifest import PriorError
 from priors.store import WEIGHTS
 from priors.training import TrainingConfig
@@ -48,15 +48,14 @@ def digest_of(folder: Path) -> str:
     return json.loads((folder / "prior.json").read_text())["sha256"]
 
 
-def write_card(models: Path, run: Path, *more: str) -> str:
-    main(["--models", str(models), "--prior", "tiny", "--run", str(run), *more])
-    return (models / "tiny" / "README.md").read_text()
+def written(models: Path, run: Path | None = None, note: str = "") -> str:
+    return write_card(models / "tiny", run, note).read_text()
 
 
 def test_the_card_says_what_was_recorded(models: Path, run: Path, unet: nn.Module) -> None:
     folder = models / "tiny"
     write_evaluation(folder, digest_of(folder))
-    text = write_card(models, run, "--note", "Taken by A. Author, CC BY 4.0.")
+    text = written(models, run, "Taken by A. Author, CC BY 4.0.")
     assert text.splitlines()[0] == "Licence of the weights: public domain."
     millions = sum(p.numel() for p in unet.parameters()) / 1e6
     for fact in (
@@ -77,13 +76,13 @@ def test_the_card_says_what_was_recorded(models: Path, run: Path, unet: nn.Modul
 
 
 def test_without_an_evaluation_it_says_so(models: Path, run: Path) -> None:
-    assert "Not measured yet." in write_card(models, run)
+    assert "Not measured yet." in written(models, run)
 
 
 def test_figures_of_other_weights_are_refused(models: Path, run: Path) -> None:
     write_evaluation(models / "tiny", "0" * 64)
     with pytest.raises(PriorError, match="evaluation-set.json was measured with other weights"):
-        write_card(models, run)
+        written(models, run)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +99,56 @@ def test_the_restriction_is_in_plain_words(licence: str, line: str) -> None:
 
 def test_parameters_are_counted_in_the_file(models: Path, unet: nn.Module) -> None:
     assert parameter_count(models / "tiny" / WEIGHTS) == sum(p.numel() for p in unet.parameters())
+
+
+def declare(folder: Path, **changes: object) -> None:
+    """Change `prior.json`."""
+    path = folder / "prior.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_prior_from_elsewhere_has_its_card_from_its_manifest(models: Path, unet: nn.Module) -> None:
+    folder = models / "tiny"
+    declare(folder, licence="research only: FFHQ", source="https://example.org/faces.pt")
+    write_evaluation(folder, digest_of(folder))
+    text = written(models, note="Asked of its author.")
+    assert text.splitlines()[0] == "Research use only: FFHQ."
+    millions = sum(p.numel() for p in unet.parameters()) / 1e6
+    for fact in (
+        "# tiny",
+        f"a `UNet2DModel` that predicts edm, {millions:.2f} M parameters",
+        digest_of(folder),
+        "https://example.org/faces.pt.",
+        "Asked of its author.",
+        '* time_map: "250*ln(sigma)"',
+        "| 25 | 0.1961 | 20.17 | 29.88 | 0.900 | 0.950 |",
+        "Noise levels 0.005 to 80",
+        "best near 64 px",
+    ):
+        assert fact in text, fact
+    declare(folder, source="", fully_convolutional=False)
+    text = written(models)
+    assert "Not recorded." in text and "sees frames of 64 px" in text
+
+
+def test_the_records_of_a_training_are_not_lost(models: Path, run: Path) -> None:
+    declare(models / "tiny", trained_crops=1000)
+    with pytest.raises(PriorError, match="its card is written from its run folder"):
+        written(models)
+    assert "seed 41" in written(models, run)
+
+
+def test_the_page_of_somebody_else_is_not_overwritten(models: Path) -> None:
+    page = models / "tiny" / "README.md"
+    page.write_text("---\nlicense: mit\n---\n")
+    with pytest.raises(PriorError, match="written by somebody else"):
+        written(models)
+    assert "license: mit" in page.read_text()
+
+
+@pytest.mark.parametrize(("file", "text"), [("loss.jsonl", ""), ("loss.jsonl", "{}"), ("training.json", "[")])
+def test_damaged_records_are_refused(models: Path, run: Path, file: str, text: str) -> None:
+    (run / file).write_text(text)
+    with pytest.raises(PriorError, match="prior tiny: what was recorded of it cannot be read"):
+        written(models, run)
+    assert not (models / "tiny" / "README.md").exists()
