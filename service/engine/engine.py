@@ -73,7 +73,7 @@ class Engine:
         self._runner = Runner(load_prior, self.device)
         loader = Loader(self._runner.load, self._roster.wake, self._watchdog, load_stall_s)
         self._admission = Admission(self._runner, Residency(prior_memory), loader, prior_size, self._observe)
-        self._unwanted: SimpleQueue[str] = SimpleQueue()
+        self._wishes: SimpleQueue[tuple[str, bool]] = SimpleQueue()
         self.prior_memory = prior_memory
         self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
         self._numbers = itertools.count()
@@ -120,11 +120,12 @@ class Engine:
 
     def load(self, prior: str, digest: str = "") -> Future[Outcome]:
         """Make a prior warm, as a job that asks it nothing: it waits for its turn and may fail as a job does."""
+        self._wishes.put((prior, True))
         return self.submit(f"load {prior}", _ask_nothing, prior, digest=digest)
 
     def unload(self, prior: str) -> None:
         """Let go of a prior as soon as no job uses it."""
-        self._unwanted.put(prior)
+        self._wishes.put((prior, False))
         self._roster.wake()
 
     def stop(self, drain: bool, timeout_s: float | None = None) -> None:
@@ -187,8 +188,8 @@ class Engine:
             while (lane := self._roster.start_next()) is not None:
                 with self._guard(lane):
                     self._admission.enter(lane)
-            while not self._unwanted.empty():
-                self._admission.unload(self._unwanted.get())
+            while not self._wishes.empty():
+                self._admission.wish(*self._wishes.get())
             ready, failed = self._admission.turn()
             for lane, failure in failed:
                 self._end(lane, failure)
@@ -218,6 +219,7 @@ class Engine:
                 batch.key.prior,
                 [lane.tile(number) for lane, number in places],
                 [lane.sigma(number) for lane, number in places],
+                [lane.mean(number) for lane, number in places],
             )
         except Exception as error:  # noqa: BLE001 - a network may raise anything; only the jobs it concerns may end
             failure = error

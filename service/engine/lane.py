@@ -60,6 +60,7 @@ class Lane:
         self._solver: Solver | None = None
         self._grid: TileGrid | None = None
         self._padded: Tensor | None = None
+        self._padded_mean: Tensor | None = None  # where the prior is on latents
         self._blends: list[Blend] = []  # one for each row
         self._answered = 0
         self._batches = 0
@@ -81,12 +82,19 @@ class Lane:
         self._receive(lambda: self._solver.send(answer))
 
     def plan(self, info: PriorInfo, sizes: Sequence[int]) -> TileGrid:
-        """Cut the query anew into tiles that fit, of one of `sizes`. Raises OutOfMemory where there are none."""
+        """Cut the query anew into tiles that fit, of one of `sizes`.
+
+        Raises OutOfMemory where there are none, ValueError where the prior needs the mean of the query and has none.
+        """
         fitting = usable_tiles(info, sizes, self.tile_below)
         if not fitting:
             raise OutOfMemory(f"not even a tile of {self.tile_below} pixels a side fits into the memory of the device")
-        self._grid = plan_tiles(*self.query.x.shape[-2:], fitting, info.multiple_of)
+        self._grid = plan_tiles(*self.query.x.shape[-2:], fitting, info.multiple_of, info.latent_factor)
         self._padded = pad(self.query.x, self._grid)
+        if info.kind == "latent":
+            if self.query.mean is None:
+                raise ValueError(f"the prior {info.name} is on latents, and the solver knows no picture without noise")
+            self._padded_mean = pad(self.query.mean(), self._grid)
         self._blends = [Blend(self._grid) for _ in self.query.sigma]
         return self._grid
 
@@ -97,8 +105,11 @@ class Lane:
 
     def tile(self, number: int) -> Tensor:
         """(1, C, t, t), a view: nothing is copied before its batch is filled."""
-        row, index = divmod(number, len(self._grid.origins))
-        return cut(self._padded[row : row + 1], self._grid, index)
+        return self._cut(self._padded, number)
+
+    def mean(self, number: int) -> Tensor | None:
+        """The same of the query without its noise; None where the prior does not ask for it."""
+        return None if self._padded_mean is None else self._cut(self._padded_mean, number)
 
     def sigma(self, number: int) -> Tensor:
         """(1,), the level of a tile."""
@@ -137,6 +148,10 @@ class Lane:
         else:
             self.future.set_exception(end)
 
+    def _cut(self, padded: Tensor, number: int) -> Tensor:
+        row, index = divmod(number, len(self._grid.origins))
+        return cut(padded[row : row + 1], self._grid, index)
+
     def _receive(self, resume: Callable[[], Query]) -> None:
         try:
             self.query = resume()
@@ -160,11 +175,14 @@ class Lane:
     def _answer(self) -> Tensor:
         """(N, C, H, W); what it was made from is let go before the solver goes on."""
         rows = [blend.result() for blend in self._blends]
-        self._blends, self._padded, self.query = [], None, None
+        self._let_go()
         return rows[0] if len(rows) == 1 else torch.cat(rows)
 
+    def _let_go(self) -> None:
+        self._blends, self._padded, self._padded_mean, self.query = [], None, None, None
+
     def _close(self) -> None:
-        self._blends, self._padded, self.query = [], None, None
+        self._let_go()
         if self._solver is None:
             return
         with suppress(Exception):  # it has its outcome already; what its clean-up raises can change nothing

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from priors.base import Prior
+from priors.base import Prior, SplitPrior
 from priors.manifest import PriorError, PriorInfo
 from service.engine.residency import PriorId
 
@@ -56,25 +56,38 @@ class Runner:
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         alone = Runner(self._load_prior, self.device)
         alone.add(PriorId(info.name), prior)
-        if not alone.run(PriorId(info.name), [sigma * noise], [sigma]).isfinite().all():
+        if not alone.run(PriorId(info.name), [sigma * noise], [sigma], [torch.zeros(shape)]).isfinite().all():
             raise PriorError("it answers with numbers that are not finite")
 
-    def run(self, name: PriorId, tiles: Sequence[Tensor], sigmas: Sequence[Tensor]) -> Tensor:
+    def run(
+        self, name: PriorId, tiles: Sequence[Tensor], sigmas: Sequence[Tensor], means: Sequence[Tensor | None] = ()
+    ) -> Tensor:
         """One call of a warm prior.
 
-        tiles: (1, C, t, t) each. sigmas: (1,) each. Returns (N, C, t, t) float32 on the device: normal tensors, which
-        solvers may change in place. Raises what the prior raises; see `is_out_of_memory`.
+        tiles: (1, C, t, t) each. sigmas: (1,) each. means: the tiles without their noise, of which only a prior on
+        latents wants to know. Returns (N, C, t, t) float32 on the device: normal tensors, which solvers may change in
+        place. Raises what the prior raises; see `is_out_of_memory`.
         """
+        prior = self._priors[name]
         with torch.inference_mode():
-            x = torch.cat([tile.to(self.device, torch.float32) for tile in tiles])  # (N, C, t, t)
-            sigma = torch.cat([level.to(self.device, torch.float32) for level in sigmas])  # (N,)
-            denoised = self._priors[name].denoise(x.contiguous(memory_format=torch.channels_last), sigma)
+            x = self._gather(tiles)  # (N, C, t, t)
+            sigma = self._gather(sigmas)  # (N,)
+            if isinstance(prior, SplitPrior):
+                mean = self._gather(means)
+                denoised = prior.denoise_split(mean, (x - mean) / sigma.reshape(-1, 1, 1, 1), sigma)
+            else:
+                denoised = prior.denoise(x, sigma)
         if denoised.shape != x.shape:
             raise PriorError(f"the prior {name} answered {tuple(x.shape)} with {tuple(denoised.shape)}")
         answer = denoised.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # so that what fails here, fails here, and seconds are true
         return answer
+
+    def _gather(self, parts: Sequence[Tensor]) -> Tensor:
+        """Along the batch axis, float32, on the device; pictures channel by channel last in memory."""
+        whole = torch.cat([part.to(self.device, torch.float32) for part in parts])
+        return whole.contiguous(memory_format=torch.channels_last) if whole.ndim == 4 else whole
 
     def release(self) -> None:
         """Give memory that nobody uses back to the device."""

@@ -4,12 +4,13 @@ from concurrent.futures import CancelledError
 
 import pytest
 import torch
+from torch import Tensor
 
 from priors.manifest import PriorInfo
 from service.engine.errors import OutOfMemory
 from service.engine.lane import Job, Lane, usable_tiles
 from solvers.drive import drive
-from solvers.query import Query, Solution, SolverDiverged
+from solvers.query import Query, Solution, Solver, SolverDiverged
 from tests.service.engine.parts import PRIOR, fixed_point, image, levels
 
 INFO = PRIOR.info
@@ -55,6 +56,48 @@ def test_rows_are_tiles_of_their_own() -> None:
     assert [float(lane.sigma(row * per_row)) for row in range(3)] == pytest.approx(sigma.tolist())
     answer(lane)
     assert (lane.solution.x - PRIOR.denoise(x, sigma)).abs().max() < 1e-6
+
+
+LATENT = PriorInfo("latent", kind="latent", multiple_of=16, latent_factor=8, native_size=32, fully_convolutional=False)
+
+
+def noisy(x: Tensor, noise: Tensor, sigma: float, known: bool = True) -> Solver:
+    """One query that knows its mean."""
+    return Solution(
+        (yield Query(x + sigma * noise, torch.tensor([sigma]), 0, 1, mean=(lambda: x) if known else None)), 0.0
+    )
+
+
+def test_a_prior_on_latents_gets_the_mean_of_every_tile_and_shares_its_noise() -> None:
+    """Tiles begin at whole latents; where they overlap, they see the same picture and the same noise."""
+    x, noise = image(41, 77), image(41, 77, seed=1)
+    lane = lane_of(noisy(x, noise, 0.5))
+    grid = lane.plan(LATENT, (64, 128))
+    assert grid.tile == 32 and lane.tiles == len(grid.origins) == 6
+    assert all(top % 8 == left % 8 == 0 for top, left in grid.origins)
+    for number, (top, left) in enumerate(grid.origins):
+        within = (slice(None), slice(None), slice(0, min(32, 41 - top)), slice(0, min(32, 77 - left)))
+        assert torch.equal(lane.mean(number)[within], x[..., top : top + 32, left : left + 32])
+        drawn = (lane.tile(number) - lane.mean(number)) / 0.5
+        assert torch.allclose(drawn[within], noise[..., top : top + 32, left : left + 32], atol=1e-5)
+
+
+def test_a_prior_on_latents_needs_the_mean() -> None:
+    x = image(32, 32)
+    with pytest.raises(ValueError, match="the prior latent is on latents, and the solver knows no picture without"):
+        lane_of(noisy(x, x, 0.5, known=False)).plan(LATENT, (32,))
+
+
+def test_other_priors_do_not_ask_for_the_mean() -> None:
+    def solver() -> Solver:
+        def mean() -> Tensor:
+            raise AssertionError("nobody needs this copy")
+
+        return Solution((yield Query(image(32, 32), torch.ones(1), 0, 1, mean=mean)), 0.0)
+
+    lane = lane_of(solver())
+    lane.plan(INFO, (32,))
+    assert lane.mean(0) is None
 
 
 def test_float64_solvers_get_float64() -> None:

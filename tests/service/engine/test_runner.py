@@ -45,6 +45,25 @@ def test_one_call_over_all_tiles_in_float32_channels_last_and_inference_mode() -
     assert torch.equal(answer, torch.cat(tiles))
 
 
+def test_a_prior_on_latents_sees_the_picture_and_its_unit_noise_apart() -> None:
+    class Splitting(Witness):
+        info = PriorInfo(name="splitting", kind="latent")
+
+        def denoise_split(self, mean: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+            self.mean, self.noise, self.sigma = mean, noise, sigma
+            return mean
+
+    prior = Splitting()
+    means, noises = [image(8, 8, seed) for seed in range(2)], [image(8, 8, seed) for seed in (7, 8)]
+    sigmas = [torch.tensor([0.02]), torch.tensor([4.0])]
+    tiles = [mean + sigma * noise for mean, sigma, noise in zip(means, sigmas, noises, strict=True)]
+    answer = runner_of(prior).run(P, tiles, sigmas, means)
+    assert torch.equal(answer, torch.cat(means))
+    assert torch.equal(prior.mean, answer) and prior.mean.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(prior.noise, torch.cat(noises), atol=1e-4)
+    assert torch.allclose(prior.sigma, torch.cat(sigmas))
+
+
 def test_answers_are_normal_tensors_of_their_own() -> None:
     tile = image(8, 8)
     answer = runner_of(Witness()).run(P, [tile], [torch.ones(1)])
