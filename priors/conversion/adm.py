@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from priors.conversion.layout import Converted
@@ -67,7 +68,7 @@ class AdmLayout:
         renaming.module("input_blocks.0.0", "conv_in")
         self._rename_down(renaming, architecture)
         _resnet(renaming, "middle_block.0", "mid_block.resnets.0")
-        self._attention(renaming, "middle_block.1", "mid_block.attentions.0")
+        self._attention(renaming, "middle_block.1", "mid_block.attentions.0", architecture.widths[-1])
         _resnet(renaming, "middle_block.2", "mid_block.resnets.1")
         self._rename_up(renaming, architecture)
         renaming.module("out.0", "conv_norm_out")
@@ -77,12 +78,12 @@ class AdmLayout:
     def _rename_down(self, renaming: Renaming, architecture: Architecture) -> None:
         """A level has its residual blocks and then, but for the deepest, one block that halves the size."""
         deepest = len(architecture.widths) - 1
-        for level in range(deepest + 1):
+        for level, width in enumerate(architecture.widths):
             first, block = 1 + level * (architecture.blocks + 1), f"down_blocks.{level}"
             for index in range(architecture.blocks):
                 _resnet(renaming, f"input_blocks.{first + index}.0", f"{block}.resnets.{index}")
                 if level in architecture.attention:
-                    self._attention(renaming, f"input_blocks.{first + index}.1", f"{block}.attentions.{index}")
+                    self._attention(renaming, f"input_blocks.{first + index}.1", f"{block}.attentions.{index}", width)
             if level < deepest:
                 old, new = f"input_blocks.{first + architecture.blocks}.0", f"{block}.downsamplers.0"
                 if architecture.resnet_resample:
@@ -93,13 +94,13 @@ class AdmLayout:
     def _rename_up(self, renaming: Renaming, architecture: Architecture) -> None:
         """Deepest level first; what doubles the size is the last module of a level's last block."""
         deepest, count = len(architecture.widths) - 1, architecture.blocks + 1
-        for step in range(deepest + 1):
+        for step, width in enumerate(reversed(architecture.widths)):
             attends = deepest - step in architecture.attention
             for index in range(count):
                 old = f"output_blocks.{step * count + index}"
                 _resnet(renaming, f"{old}.0", f"up_blocks.{step}.resnets.{index}")
                 if attends:
-                    self._attention(renaming, f"{old}.1", f"up_blocks.{step}.attentions.{index}")
+                    self._attention(renaming, f"{old}.1", f"up_blocks.{step}.attentions.{index}", width)
             if step < deepest:
                 old, new = f"output_blocks.{step * count + count - 1}.{2 if attends else 1}", f"up_blocks.{step}"
                 if architecture.resnet_resample:
@@ -107,18 +108,17 @@ class AdmLayout:
                 else:
                     renaming.module(f"{old}.conv", f"{new}.upsamplers.0.conv")
 
-    def _attention(self, renaming: Renaming, old: str, new: str) -> None:
+    def _attention(self, renaming: Renaming, old: str, new: str, channels: int) -> None:
         renaming.module(f"{old}.norm", f"{new}.group_norm")
-        weights, biases = (self._split(renaming.take(f"{old}.qkv.{part}")) for part in ("weight", "bias"))
-        for name, weight, bias in zip(("to_q", "to_k", "to_v"), weights, biases, strict=True):
-            renaming.linear(weight, bias, f"{new}.{name}")
-        weight, bias = (renaming.take(f"{old}.proj_out.{part}") for part in ("weight", "bias"))
-        renaming.linear(weight, bias, f"{new}.to_out.0")
+        weight, bias = renaming.take_linear(f"{old}.qkv", 3 * channels)
+        for part, rows in zip(("q", "k", "v"), self._places(channels), strict=True):
+            renaming.linear(weight[rows], bias[rows], f"{new}.to_{part}")
+        renaming.linear(*renaming.take_linear(f"{old}.proj_out", channels), f"{new}.to_out.0")
 
-    def _split(self, rows: Tensor) -> Tensor:
-        """The rows of q, of k and of v, heads in order: (3 C, ...) to (3, C, ...)."""
-        channels = len(rows) // 3
+    def _places(self, channels: int) -> Tensor:
+        """Which rows of a qkv projection are those of q, of k and of v, heads in order: (3, C)."""
         heads = channels // (self.head_width or channels)
+        rows = torch.arange(3 * channels)
         if self.qkv_order == "new":
             return rows.unflatten(0, (3, channels))
         return rows.unflatten(0, (heads, 3, channels // heads)).transpose(0, 1).flatten(1, 2)

@@ -24,6 +24,7 @@ MAX_BYTES = 16 * 2**30
 """Of a file; the largest known checkpoint of a pixel-space prior has 2.2 GB."""
 NESTS = ("ema", "ema_state_dict", "params_ema", "model_ema", "state_dict", "model", "params", "net")
 """Where training programs put the weights beside their own state, best first: averaged weights make better priors."""
+PLAIN = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64)
 DAMAGED = (
     pickle.UnpicklingError,
     struct.error,
@@ -114,8 +115,8 @@ def _check_values(state: Mapping[Any, Any], path: Path) -> None:
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise PriorError(f"{path.name}: {key!r} is a {type(value).__name__}, not a tensor with a name")
-        if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
-            raise PriorError(f"{path.name}: {key} is no plain tensor of real numbers")
+        if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in PLAIN:
+            raise PriorError(f"{path.name}: {key} is no plain tensor of floats or integers")
     # a few bytes can pose as a tensor of any size; nothing has been allocated for it yet
     claimed, size = sum(value.numel() * value.element_size() for value in state.values()), path.stat().st_size
     if claimed > size:

@@ -78,11 +78,11 @@ def _rename(state: Mapping[str, Tensor], architecture: Architecture, layout: str
     for old, new in (("conv_in", "conv_in"), ("norm_out", "conv_norm_out"), ("conv_out", "conv_out")):
         renaming.module(old, new)
     _resnet(renaming, "mid.block_1", "mid_block.resnets.0")
-    _attention(renaming, "mid.attn_1", "mid_block.attentions.0")
+    _attention(renaming, "mid.attn_1", "mid_block.attentions.0", architecture.widths[-1])
     _resnet(renaming, "mid.block_2", "mid_block.resnets.1")
     deepest = len(architecture.widths) - 1
-    for level in range(deepest + 1):
-        attends = level in architecture.attention
+    for level, width in enumerate(architecture.widths):
+        attends = width if level in architecture.attention else 0
         _rename_level(renaming, f"down.{level}", f"down_blocks.{level}", architecture.blocks, attends)
         _rename_level(renaming, f"up.{level}", f"up_blocks.{deepest - level}", architecture.blocks + 1, attends)
         if level < deepest:
@@ -92,11 +92,12 @@ def _rename(state: Mapping[str, Tensor], architecture: Architecture, layout: str
     return renaming.finish()
 
 
-def _rename_level(renaming: Renaming, old: str, new: str, blocks: int, attends: bool) -> None:
+def _rename_level(renaming: Renaming, old: str, new: str, blocks: int, attends: int) -> None:
+    """The blocks of one level on one side. attends: the channels of its attention, 0 for none."""
     for index in range(blocks):
         _resnet(renaming, f"{old}.block.{index}", f"{new}.resnets.{index}")
         if attends:
-            _attention(renaming, f"{old}.attn.{index}", f"{new}.attentions.{index}")
+            _attention(renaming, f"{old}.attn.{index}", f"{new}.attentions.{index}", attends)
 
 
 def _resnet(renaming: Renaming, old: str, new: str) -> None:
@@ -105,11 +106,10 @@ def _resnet(renaming: Renaming, old: str, new: str) -> None:
         renaming.module(f"{old}.nin_shortcut", f"{new}.conv_shortcut")
 
 
-def _attention(renaming: Renaming, old: str, new: str) -> None:
+def _attention(renaming: Renaming, old: str, new: str, channels: int) -> None:
     renaming.module(f"{old}.norm", f"{new}.group_norm")
     for old_name, new_name in (("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("proj_out", "to_out.0")):
-        weight, bias = (renaming.take(f"{old}.{old_name}.{part}") for part in ("weight", "bias"))
-        renaming.linear(weight, bias, f"{new}.{new_name}")
+        renaming.linear(*renaming.take_linear(f"{old}.{old_name}", channels), f"{new}.{new_name}")
 
 
 LAYOUTS = (

@@ -9,6 +9,8 @@ from torch import Tensor
 from priors.manifest import PriorError
 from priors.schedules import build_schedule
 
+GROUPS = 32
+"""Of every group norm in all these networks."""
 LINEAR: dict[str, Any] = {"kind": "linear", "steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
 COSINE: dict[str, Any] = {"kind": "squaredcos_cap_v2", "steps": 1000}
 EDM: dict[str, Any] = {
@@ -58,6 +60,9 @@ class Architecture:
         """Raise PriorError for what `UNet2DModel` cannot express."""
         if self.inputs != 3:
             raise PriorError(f"layout {layout}: a network with {self.inputs} input channels is no prior of RGB images")
+        for width in self.widths:
+            if not width or width % GROUPS:
+                raise PriorError(f"layout {layout}: {width} channels cannot be normalised in {GROUPS} groups")
         if self.base != self.widths[0]:
             raise PriorError(
                 f"layout {layout}: a time embedding of width {self.base} beside an outermost level of {self.widths[0]} "
@@ -84,9 +89,9 @@ def unet_config(architecture: Architecture, size: int, **numbers: Any) -> dict[s
         "upsample_type": resample,
         "resnet_time_scale_shift": "scale_shift" if architecture.scale_shift else "default",
         "num_class_embeds": architecture.classes,
-        "norm_num_groups": 32,
+        "norm_num_groups": GROUPS,
         # with scale_shift, the attention of the middle would have no GroupNorm without this
-        "attn_norm_num_groups": 32,
+        "attn_norm_num_groups": GROUPS,
         "dropout": 0.0,
         **numbers,
     }
@@ -132,10 +137,16 @@ class Renaming:
         for old_name, new_name in names:
             self.module(f"{old}.{old_name}", f"{new}.{new_name}")
 
+    def take_linear(self, old: str, rows: int) -> tuple[Tensor, Tensor]:
+        """Weight (rows, I) and bias (rows,) of a convolution of one pixel, which is a linear layer."""
+        weight, bias = self.take(f"{old}.weight"), self.take(f"{old}.bias")
+        if weight.ndim < 2 or len(weight) != rows or bias.shape != (rows,):
+            shapes = f"{tuple(weight.shape)} and {tuple(bias.shape)}"
+            raise PriorError(f"layout {self.layout}: {old} has the shapes {shapes}, not {rows} rows")
+        return weight.flatten(1), bias
+
     def linear(self, weight: Tensor, bias: Tensor, new: str) -> None:
-        """A convolution of one pixel, (O, I, 1) or (O, I, 1, 1), as the linear layer that it is."""
-        self.weights[f"{new}.weight"] = weight.flatten(1).clone()  # not a part of what it was cut from
-        self.weights[f"{new}.bias"] = bias.clone()
+        self.weights |= {f"{new}.weight": weight.contiguous(), f"{new}.bias": bias.contiguous()}
 
     def finish(self) -> dict[str, Tensor]:
         if self.state:

@@ -62,28 +62,43 @@ def without(key: str) -> Callable[[dict[str, Tensor]], object]:
     return lambda state: state.pop(key)
 
 
-@pytest.mark.parametrize(
-    ("options", "change", "message"),
-    [
-        (NARROW, without("middle_block.1.qkv.bias"), "middle_block.1.qkv.bias is missing"),
-        (NARROW, without("time_embed.0.weight"), "not those of a guided-diffusion UNet"),
-        (NARROW, without("output_blocks.5.0.in_layers.2.weight"), "not those of a guided-diffusion UNet"),
-        (NARROW, lambda state: state.clear(), "not those of a guided-diffusion UNet"),
-        (NARROW, lambda state: state.update(extra=torch.zeros(1)), "unexpected weights .'extra'"),
-        (NARROW, lambda state: state.update({"input_blocks.0.0.weight": torch.zeros(32, 6, 3, 3)}), "6 input channels"),
-        (replace(NARROW, widths=(64, 64, 128)), lambda _state: None, "width 32 beside an outermost level of 64"),
-        (replace(NARROW, widths=(32, 64, 96), head_width=32), lambda _state: None, "96 channels make no whole heads"),
-        (replace(NARROW, classes=5), lambda _state: None, "embeds 5 classes, the class given is None"),
-    ],
-    ids=["missing", "no time", "no block", "nothing", "unexpected", "upsampler", "time width", "heads", "classes"],
-)
-def test_what_is_no_such_network_is_refused(
-    options: Options, change: Callable[[dict[str, Tensor]], object], message: str
-) -> None:
-    state = state_of(options)
+def reshaped(key: str, *shape: int) -> Callable[[dict[str, Tensor]], object]:
+    return lambda state: state.update({key: torch.zeros(shape)})
+
+
+FOREIGN: list[tuple[Callable[[dict[str, Tensor]], object], str]] = [
+    (without("middle_block.1.qkv.bias"), "middle_block.1.qkv.bias is missing"),
+    (without("time_embed.0.weight"), "not those of a guided-diffusion UNet"),
+    (without("output_blocks.5.0.in_layers.2.weight"), "not those of a guided-diffusion UNet"),
+    (lambda state: state.clear(), "not those of a guided-diffusion UNet"),
+    (reshaped("out.2.weight"), "not those of a guided-diffusion UNet"),
+    (reshaped("extra", 1), "unexpected weights .'extra'"),
+    (reshaped("input_blocks.0.0.weight", 32, 6, 3, 3), "6 input channels"),
+    (reshaped("input_blocks.1.0.out_layers.3.weight", 48, 32, 3, 3), "48 channels cannot be normalised"),
+    (reshaped("middle_block.1.qkv.weight", 100), r"qkv has the shapes \(100,\)"),
+    (reshaped("middle_block.1.qkv.bias", 0), "not 384 rows"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), FOREIGN, ids=[message for _, message in FOREIGN])
+def test_what_is_no_such_network_is_refused(change: Callable[[dict[str, Tensor]], object], message: str) -> None:
+    state = state_of(NARROW)
     change(state)
     with pytest.raises(PriorError, match=f"layout adm-256: .*{message}"):
         LAYOUTS["adm-256"].convert(state, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (replace(NARROW, widths=(64, 64, 128)), "width 32 beside an outermost level of 64"),
+        (replace(NARROW, widths=(32, 64, 96), head_width=32), "96 channels make no whole heads"),
+        (replace(NARROW, classes=5), "embeds 5 classes, the class given is None"),
+    ],
+)
+def test_what_cannot_be_expressed_is_refused(options: Options, message: str) -> None:
+    with pytest.raises(PriorError, match=f"layout adm-256: .*{message}"):
+        LAYOUTS["adm-256"].convert(state_of(options), None)
 
 
 def test_a_class_for_a_network_without_classes_is_refused() -> None:

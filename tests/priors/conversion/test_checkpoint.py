@@ -164,6 +164,7 @@ def test_damage_is_refused_wherever_it_is(tmp_path: Path, kind: str) -> None:
         ({"w": torch.tensor([0.0, float("nan")])}, "w holds values that are not finite"),
         ({"w": torch.tensor([float("inf")], dtype=torch.float16)}, "w holds values that are not finite"),
         ({"w": torch.zeros(2, dtype=torch.complex64)}, "w is no plain tensor"),
+        ({"w": torch.zeros(2, dtype=torch.float8_e4m3fn)}, "w is no plain tensor"),
         ({"w": torch.eye(2).to_sparse()}, "w is no plain tensor"),
         ({"w": torch.zeros(2, device="meta")}, "w is no plain tensor"),
         ({"w": torch.zeros(1).expand(10**12)}, "claims 4000000000000 bytes of weights"),

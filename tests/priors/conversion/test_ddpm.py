@@ -65,8 +65,9 @@ def test_every_slip_would_show(
         (lambda state: state.clear(), "not those of a DDPM UNet"),
         (lambda state: state.update(extra=torch.zeros(1)), "unexpected weights .'extra'"),
         (lambda state: state.update({"conv_in.weight": torch.zeros(32, 1, 3, 3)}), "1 input channels"),
+        (lambda state: state.update({"up.2.attn.0.v.weight": torch.zeros(64, 128)}), "not 128 rows"),
     ],
-    ids=["missing", "no input", "no block", "nothing", "unexpected", "grey"],
+    ids=["missing", "no input", "no block", "nothing", "unexpected", "grey", "attention"],
 )
 def test_what_is_no_such_network_is_refused(change: Callable[[dict[str, Tensor]], object], message: str) -> None:
     with torch.device("meta"):
