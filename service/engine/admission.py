@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from service.engine.errors import PriorLoadFailed
 from service.engine.lane import Lane
@@ -23,7 +24,7 @@ class _Waiting:
 
 
 class Admission:
-    """Carries out what `Residency` decides. Used by the engine's thread alone, except for `states`."""
+    """Carries out what `Residency` decides. Used by the engine's thread alone, except for `states` and `wish`."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Admission:
         self._sizes: dict[PriorId, int] = {}
         self._waiting: dict[int, _Waiting] = {}  # by lane, in the order of arrival
         self._begun: dict[int, PriorId] = {}
+        self._wishes: SimpleQueue[tuple[str, bool]] = SimpleQueue()
         self.states: dict[PriorId, str] = {}
         """`loading` or `ready`, of each prior that is not cold. Replaced, never changed: any thread may read it."""
 
@@ -61,12 +63,14 @@ class Admission:
         if (prior := self._begun.pop(lane.number, None)) is not None:
             self._residency.touch(prior)
 
-    def unload(self, name: str) -> None:
-        """Let go of a prior as soon as nobody uses it."""
-        self._residency.unwant(name)
+    def wish(self, name: str, stay: bool) -> None:
+        """At the next turn: let go of a prior as soon as nobody uses it; or, with `stay`, keep it after all."""
+        self._wishes.put((name, stay))
 
     def turn(self) -> tuple[list[tuple[Lane, float]], list[tuple[Lane, PriorLoadFailed]]]:
         """The lanes to begin now, each with its seconds of waiting for its prior; and those to end, with reasons."""
+        while not self._wishes.empty():
+            self._residency.wish(*self._wishes.get())
         failed = self._take_loaded()
         failing = {lane.number for lane, _ in failed}
         requests = [

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from queue import SimpleQueue
 
 import torch
 
@@ -73,7 +72,6 @@ class Engine:
         self._runner = Runner(load_prior, self.device)
         loader = Loader(self._runner.load, self._roster.wake, self._watchdog, load_stall_s)
         self._admission = Admission(self._runner, Residency(prior_memory), loader, prior_size, self._observe)
-        self._wishes: SimpleQueue[tuple[str, bool]] = SimpleQueue()
         self.prior_memory = prior_memory
         self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
         self._numbers = itertools.count()
@@ -120,12 +118,12 @@ class Engine:
 
     def load(self, prior: str, digest: str = "") -> Future[Outcome]:
         """Make a prior warm, as a job that asks it nothing: it waits for its turn and may fail as a job does."""
-        self._wishes.put((prior, True))
+        self._admission.wish(prior, stay=True)
         return self.submit(f"load {prior}", _ask_nothing, prior, digest=digest)
 
     def unload(self, prior: str) -> None:
         """Let go of a prior as soon as no job uses it."""
-        self._wishes.put((prior, False))
+        self._admission.wish(prior, stay=False)
         self._roster.wake()
 
     def stop(self, drain: bool, timeout_s: float | None = None) -> None:
@@ -188,8 +186,6 @@ class Engine:
             while (lane := self._roster.start_next()) is not None:
                 with self._guard(lane):
                     self._admission.enter(lane)
-            while not self._wishes.empty():
-                self._admission.wish(*self._wishes.get())
             ready, failed = self._admission.turn()
             for lane, failure in failed:
                 self._end(lane, failure)

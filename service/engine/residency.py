@@ -93,9 +93,10 @@ class Residency:
         if prior in self._warm:
             self._warm[prior] = self._warm.pop(prior)
 
-    def unwant(self, name: str) -> None:
-        """Evict what has this name as soon as nobody uses it."""
-        self._unwanted |= {prior for prior in self.states() if prior.name == name}
+    def wish(self, name: str, stay: bool) -> None:
+        """Evict what has this name as soon as nobody uses it; or, with `stay`, do so no more."""
+        named = {prior for prior in self.states() if prior.name == name}
+        self._unwanted = self._unwanted - named if stay else self._unwanted | named
 
     def states(self) -> dict[PriorId, str]:
         """`ready` or `loading`, of each prior that is not cold."""

@@ -50,6 +50,14 @@ def test_workers_of_other_processes_are_added_up(idle: Api) -> None:
     assert found["prior_resident", (("device", "cpu"), prior)] == 2
 
 
+def test_a_prior_that_was_evicted_is_not_resident(idle: Api) -> None:
+    one, two = worked(), worked()
+    one.prior_evicted("tiny")
+    for name, metrics in (("one", one), ("two", two)):
+        MetricsWriter(idle.context.retention.engine, name, metrics).write()
+    assert figures(idle)["prior_resident", (("device", "cpu"), ("prior", "tiny"))] == 1
+
+
 def test_a_writer_stores_anew_what_has_grown(idle: Api) -> None:
     metrics = worked(2)
     writer = MetricsWriter(idle.context.retention.engine, "one", metrics, interval_s=0.01)

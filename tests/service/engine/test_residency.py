@@ -114,8 +114,8 @@ def test_the_patience_of_one_is_not_that_of_the_next() -> None:
 
 def test_what_is_unwanted_goes_when_nobody_uses_it() -> None:
     residency = holding("a", "b")
-    residency.unwant("a")
-    residency.unwant("nobody knows this")
+    residency.wish("a", stay=False)
+    residency.wish("nobody knows this", stay=False)
     assert decide(residency, in_use="a") == Decision()
     assert decide(residency, "a") == Decision(begin=[0])
     assert decide(residency) == Decision(evict=[A])
@@ -123,6 +123,14 @@ def test_what_is_unwanted_goes_when_nobody_uses_it() -> None:
     assert decide(residency, "a").load == A
     residency.loaded(True)
     assert decide(residency) == Decision()  # it was wanted anew
+
+
+def test_who_was_unwanted_may_stay_after_all() -> None:
+    residency = holding("a", "b")
+    residency.wish("a", stay=False)
+    assert decide(residency, in_use="a") == Decision()
+    residency.wish("a", stay=True)
+    assert decide(residency) == Decision()
 
 
 @pytest.mark.parametrize("seed", range(20))
