@@ -30,6 +30,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from priors.adoption import adopt
 from priors.manifest import PriorError
+from priors.pipeline import PROMPT
 from priors.weights import WEIGHTS
 
 REVISION = re.compile(r"[0-9a-f]{40}")
@@ -49,8 +50,9 @@ WANTED = (
     "tokenizer/special_tokens_map.json",
     "tokenizer/vocab.json",
     "tokenizer/merges.txt",
+    PROMPT,
 )
-"""What a pixel-space network or a latent pipeline consists of."""
+"""What a pixel-space network or a latent pipeline consists of; the last spares the text encoder."""
 MAX_TEXT = 10_000_000
 """Bytes of a file without weights; the vocabulary of CLIP has one million."""
 TIMEOUT_S = 30.0
@@ -170,7 +172,8 @@ def choose(found: ModelInfo, reference: Reference) -> list[str]:
     part = "unet/" if "unet/config.json" in sizes else ""
     if f"{part}{WEIGHTS}" not in sizes:
         raise PriorError(f"{reference}: {missing_weights(part, list(sizes))}")
-    if "vae/config.json" in sizes and find_spec("transformers") is None:  # said before the weights are downloaded
+    needs_encoder = "vae/config.json" in sizes and PROMPT not in sizes
+    if needs_encoder and find_spec("transformers") is None:  # said before the weights are downloaded
         raise PriorError(f"{reference}: to encode the prompt of a latent pipeline needs `pip install transformers`")
     for name in wanted:
         if not name.endswith(".safetensors") and sizes[name] > MAX_TEXT:

@@ -10,7 +10,7 @@ import torch
 from diffusers import EulerAncestralDiscreteScheduler
 from safetensors.torch import save_file
 
-from priors.adoption import adopt, main
+from priors.adoption import adopt
 from priors.manifest import PriorError
 from priors.weights import WEIGHTS
 from tests.priors.latents import tiny_prompt, write_pipeline
@@ -119,10 +119,3 @@ def test_a_file_that_holds_no_prompt_is_refused(folder: Path, states: dict[str, 
     save_file(states, folder / "prompt.safetensors")
     with pytest.raises(PriorError, match=f"prior sd: .*{message}"):
         adopt(folder, licence="MIT")
-
-
-def test_the_command_adopts_it_too(folder: Path) -> None:
-    main([str(folder), "--licence", "MIT"])
-    assert json.loads((folder / "prior.json").read_text())["kind"] == "latent"
-    with pytest.raises(SystemExit, match="has a prior.json already"):
-        main([str(folder), "--licence", "MIT", "--prompt", "a cat"])
