@@ -9,6 +9,9 @@ class PriorOut(ResponseModel):
     id: str
     object: Literal["prior"] = "prior"
     is_default: bool
+    kind: Literal["pixel", "latent"] = "pixel"
+    """What its network sees: the picture itself, or the latents of an autoencoder. The latter inpaints and upscales in
+    mode `fast`, and its decoder's error is in every answer."""
     parameterisation: str
     channels: int
     size_multiple: int

@@ -67,6 +67,7 @@ PROBLEMS: dict[str, ProblemKind] = {
     "validation_failed": ProblemKind(422, "A field is wrong"),
     "unknown_prior": ProblemKind(422, "There is no such prior"),
     "unknown_solver": ProblemKind(422, "There is no such solver"),
+    "incompatible_prior": ProblemKind(422, "This prior cannot do that"),
     "image_too_many_pixels": ProblemKind(422, "The image has too many pixels"),
     "image_too_small": ProblemKind(422, "The image is too small"),
     "mask_size_mismatch": ProblemKind(422, "The mask and the image differ in size"),

@@ -39,6 +39,7 @@ class Catalogue:
         return PriorOut(
             id=info.name,
             is_default=info.name == self.default_prior,
+            kind=info.kind,
             parameterisation=info.parameterisation,
             channels=info.channels,
             size_multiple=info.multiple_of,

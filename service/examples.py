@@ -97,6 +97,7 @@ PRIOR: dict[str, Any] = {
     "id": "natural-v0",
     "object": "prior",
     "is_default": True,
+    "kind": "pixel",
     "parameterisation": "edm",
     "channels": 3,
     "size_multiple": 8,

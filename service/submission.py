@@ -21,6 +21,8 @@ from service.settings import Settings
 from service.storage import BlobMissing, input_key
 
 RETRY_AFTER_FULL_S = 10
+LATENT_TASKS = ("inpaint", "super_resolution")
+"""What a prior on latents is for: where so much is missing that the error of its decoder does not matter."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,10 @@ class Submissions:
             detail = f"{options.solver!r} is not a solver of this task; there are: {', '.join(SOLVERS)}"
             raise wrong_field("/solver", "unknown", detail, problem_code="unknown_solver")
         seed = options.seed if options.seed is not None else secrets.randbits(63)
-        return options.model_dump(mode="json") | self._choose_prior(options.prior) | {"seed": seed}
+        chosen = self._choose_prior(options.prior, options.task, options.params.mode)
+        return options.model_dump(mode="json") | chosen | {"seed": seed}
 
-    def _choose_prior(self, name: str | None) -> Json:
+    def _choose_prior(self, name: str | None, task: str, mode: str) -> Json:
         prior = self.catalogue.prior(self.settings.default_prior if name is None else name)
         if prior is None and name is None:
             raise Refused("not_ready", f"the default prior {self.settings.default_prior!r} cannot be read")
@@ -121,6 +124,9 @@ class Submissions:
             known = ", ".join(each.id for each in self.catalogue.priors())
             detail = f"{name!r} is not a prior here; there are: {known}"
             raise wrong_field("/prior", "unknown", detail, problem_code="unknown_prior")
+        if prior.kind == "latent" and (task not in LATENT_TASKS or mode != "fast"):
+            detail = f"{prior.id!r} is a prior on latents, for {' and '.join(LATENT_TASKS)} in mode `fast` only"
+            raise wrong_field("/prior", "incompatible", detail, problem_code="incompatible_prior")
         return {"prior": prior.id, "prior_digest": prior.digest}
 
     def _take(self, owner: str, picture: Picture, name: str) -> StoredFile:
@@ -171,7 +177,8 @@ class Submissions:
     def _rebuild(self, origin: Origin, record: JobRecord, changes: RetryRequest, *, job_id: str, sent: str) -> NewJob:
         if not record.is_terminal:
             raise Refused("job_not_terminal", f"the job is {record.status}; cancel it or wait")
-        request: Json = record.request | self._choose_prior(record.request["prior"])
+        mode = changes.params.mode if changes.params is not None else record.request["params"]["mode"]
+        request: Json = record.request | self._choose_prior(record.request["prior"], record.task, mode)
         for name in ("image", "mask"):
             picture = request[name]
             if picture and not self.files.storage.exists(input_key(picture["sha256"])):

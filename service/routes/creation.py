@@ -29,6 +29,7 @@ REFUSALS = (
     "validation_failed",
     "unknown_prior",
     "unknown_solver",
+    "incompatible_prior",
     "image_too_many_pixels",
     "image_too_small",
     "mask_size_mismatch",

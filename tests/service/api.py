@@ -84,6 +84,14 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
     return Settings(**{"data_dir": folder, "models_dir": folder / "models", "default_prior": "tiny"} | changes)
 
 
+def add_latent_prior(settings: Settings) -> None:
+    """A prior on latents, `sd`, in the models folder; as far as the API reads it."""
+    folder = settings.models_dir / "sd"
+    folder.mkdir()
+    latent = {"kind": "latent", "latent_factor": 8, "parameterisation": "eps", "fully_convolutional": False}
+    (folder / "prior.json").write_text(json.dumps(MANIFEST | latent))
+
+
 @dataclass(frozen=True)
 class Process:
     """The API as a process of its own."""

@@ -16,6 +16,7 @@ def test_priors_are_those_on_disk(idle: Api) -> None:
     assert [prior["id"] for prior in priors] == ["natural-v0", "tiny"]  # the bundled one too; a damaged one hides none
     prior = PriorOut.model_validate(idle.http.get("/v1/priors/tiny").json())
     assert (prior.is_default, prior.size_multiple, prior.digest) == (True, 8, "ab" * 32)
+    assert prior.kind == "pixel"
     assert prior.symmetries == "none"  # nothing is taken for granted where a manifest is silent
     assert_problem(idle.http.get("/v1/priors/broken"), "prior_not_found")
     assert_problem(idle.http.get("/v1/priors/%2e%2e"), "prior_not_found")

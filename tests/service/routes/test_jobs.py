@@ -9,7 +9,7 @@ import pytest
 from api_schemas.jobs import Job, JobList
 from service import database
 from service.idempotency import identifier
-from tests.service.api import Api, MakeApi, assert_problem, hole, png
+from tests.service.api import Api, MakeApi, add_latent_prior, assert_problem, hole, png
 
 
 def create(api: Api, headers: dict[str, str] | None = None, **fields: Any) -> Any:
@@ -178,6 +178,15 @@ def test_a_retry_is_a_new_job_with_the_same_seed(api: Api) -> None:
     changes = {"seed": 6, "priority": "high", "params": {"steps": 9}}
     changed = api.http.post(f"/v1/jobs/{failed['id']}/retry", json=changes).json()
     assert (changed["request"]["seed"], changed["priority"], changed["request"]["params"]["steps"]) == (6, "high", 9)
+
+
+def test_a_retry_may_not_ask_a_prior_on_latents_for_what_it_cannot_do(api: Api) -> None:
+    add_latent_prior(api.context.settings)
+    pictures = {"image": {"file_id": api.send(png())}, "mask": {"file_id": api.send(hole())}}
+    job = api.finish(api.http.post("/v1/inpaint", json=pictures | {"prior": "sd"}).json()["id"])
+    refused = api.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"mode": "paper"}})
+    assert_problem(refused, "incompatible_prior", "/prior")
+    assert api.http.post(f"/v1/jobs/{job['id']}/retry").status_code == 202
 
 
 def test_a_retry_takes_an_idempotency_key(api: Api) -> None:

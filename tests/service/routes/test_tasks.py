@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.service.api import Api, MakeApi, assert_problem, encoded, hole, png
+from tests.service.api import Api, MakeApi, add_latent_prior, assert_problem, encoded, hole, png
 
 
 def form(api: Api, path: str = "/v1/denoise", *, image: Any = None, mask: Any = None, **fields: str) -> Any:
@@ -141,6 +141,18 @@ def test_refused_options(idle: Api) -> None:
     assert_problem(body(idle, image={"file_id": "file_none"}), "file_not_found", "/image/file_id")
     assert_problem(body(idle, image={"data_url": "data:,x"}), "validation_failed", "/image/data_url")
     assert_problem(body(idle, image={"data_url": "data:image/png;base64,?"}), "validation_failed", "/image/data_url")
+
+
+def test_a_prior_on_latents_is_for_what_is_missing_not_for_noise(idle: Api) -> None:
+    add_latent_prior(idle.context.settings)
+    mask = {"file_id": idle.send(hole())}
+    for path, fields in (("/v1/inpaint", {"mask": mask}), ("/v1/super-resolution", {"scale": 4})):
+        accepted = body(idle, path, prior="sd", **fields)
+        assert (accepted.status_code, accepted.json()["request"]["prior"]) == (202, "sd")
+        refused = body(idle, path, prior="sd", params={"mode": "paper"}, **fields)
+        assert_problem(refused, "incompatible_prior", "/prior")
+    assert_problem(body(idle, prior="sd"), "incompatible_prior", "/prior")
+    assert_problem(body(idle, prior="sd", params={"sigma_max": 0.5}), "incompatible_prior", "/prior")
 
 
 def test_16_bits_in_the_same_format_need_one_that_has_them(idle: Api) -> None:
