@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "prior.json"
+MAX_JSON = 10_000_000
+"""Bytes; a device or a file without end in the place of a configuration would take all the memory."""
 PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 """Names of priors. A name is never a path: no separators, no leading dot, no more than 100 characters."""
 FIELDS: dict[str, type] = {
@@ -66,9 +68,13 @@ def read_fields(folder: Path) -> dict[str, Any]:
 
 
 def read_json(folder: Path, file: str) -> dict[str, Any]:
-    """The JSON object in a file of the prior in `folder`. Raises PriorError."""
+    """The JSON object in a file of the prior in `folder`. Raises PriorError, also for a device and for a huge file."""
+    path = folder / file
     try:
-        values = json.loads((folder / file).read_text(encoding="utf-8"))
+        size = path.stat().st_size
+        if not path.is_file() or size > MAX_JSON:
+            raise PriorError(f"prior {folder.name}: {file} is no file, or too large for one: {size} bytes")
+        values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PriorError(f"prior {folder.name}: {file} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, or nested without end

@@ -17,7 +17,7 @@ from torch import nn
 from priors.base import Prior
 from priors.declaration import Declaration, read_declaration
 from priors.gaussian import GAUSSIAN, check_gaussian, empty_gaussian
-from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_manifest
+from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_json, read_manifest
 from priors.network import PatchedUNet
 from priors.parameterisation import adapt
 from priors.weights import WEIGHTS, read_weights
@@ -82,11 +82,8 @@ def weights_folder(folder: Path) -> Path:
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` of one of `ARCHITECTURES`, which its `_class_name` is. Raises PriorError for anything else."""
     name = folder.name
-    try:
-        config = json.loads((weights_folder(folder) / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PriorError(f"prior {name}: {CONFIG} cannot be read: {error}") from error
-    if not isinstance(config, dict) or config.get("_class_name") not in ARCHITECTURES:
+    config = read_json(folder, str(weights_folder(folder).relative_to(folder) / CONFIG))
+    if config.get("_class_name") not in ARCHITECTURES:
         raise PriorError(f"prior {name}: {CONFIG} describes none of the supported networks: {', '.join(ARCHITECTURES)}")
     return config
 

@@ -68,7 +68,9 @@ def _check_digest(path: Path, digest: str, name: str) -> None:
 
 
 def file_digest(path: Path, name: str) -> str:
-    """SHA-256 of a file of the prior `name`, streamed. Raises PriorError."""
+    """SHA-256 of a file of the prior `name`, streamed. Raises PriorError, also for a device or a pipe."""
+    if path.exists() and not path.is_file():
+        raise PriorError(f"prior {name}: {path.name} is no file")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,7 +29,7 @@ from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import disable_progress_bars
 
 from priors.adoption import adopt
-from priors.manifest import PriorError
+from priors.manifest import MAX_JSON, PriorError
 from priors.pipeline import PROMPT
 from priors.weights import WEIGHTS
 
@@ -53,8 +53,6 @@ WANTED = (
     PROMPT,
 )
 """What a pixel-space network or a latent pipeline consists of; the last spares the text encoder."""
-MAX_TEXT = 10_000_000
-"""Bytes of a file without weights; the vocabulary of CLIP has one million."""
 TIMEOUT_S = 30.0
 """For the answer to a question; the weights may take as long as they take."""
 
@@ -176,7 +174,7 @@ def choose(found: ModelInfo, reference: Reference) -> list[str]:
     if needs_encoder and find_spec("transformers") is None:  # said before the weights are downloaded
         raise PriorError(f"{reference}: to encode the prompt of a latent pipeline needs `pip install transformers`")
     for name in wanted:
-        if not name.endswith(".safetensors") and sizes[name] > MAX_TEXT:
+        if not name.endswith(".safetensors") and sizes[name] > MAX_JSON:
             raise PriorError(f"{reference}: {name} has {sizes[name]} bytes, which is no configuration")
     return wanted
 

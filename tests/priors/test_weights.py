@@ -57,5 +57,5 @@ def test_what_does_not_fit_into_float32_is_not_finite(tmp_path: Path) -> None:
 
 def test_a_folder_under_the_name_of_the_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / WEIGHTS).mkdir()
-    with pytest.raises(PriorError, match="cannot be read: Is a directory"):
+    with pytest.raises(PriorError, match="is no file"):
         read_weights(tmp_path / WEIGHTS, "", EXPECTED, "p")
