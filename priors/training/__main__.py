@@ -66,9 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
             finished = train(config, stop, dry_run)
     except (TrainingError, PriorError, NoPhotograph) as error:
         sys.exit(f"error: {error}")
-    if finished:
-        print(f"prior written to {config.out}/prior")
-    elif not dry_run:
+    if not finished and not dry_run:
         sys.exit(f"stopped: the same command goes on from the checkpoint in {config.out}")
 
 

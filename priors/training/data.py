@@ -9,6 +9,9 @@ from priors.crops import Crops
 from priors.photographs import Photograph, photographs, survey
 from priors.training.config import TrainingConfig, TrainingError
 
+HELD_OUT_CAPACITY = 2 * 10**8
+"""Bytes of decoded photographs: the crops of the validation are cut once."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -41,7 +44,7 @@ def gather(config: TrainingConfig) -> Data:
     capacity = int(config.cache_gb * 1e9)
     return Data(
         learnt=Crops(learnt, config.min_scale, config.seed, config.symmetries, capacity),
-        held_out=Crops(held_out, config.min_scale, config.seed, config.symmetries, capacity=0),
+        held_out=Crops(held_out, config.min_scale, config.seed, config.symmetries, HELD_OUT_CAPACITY),
         count=len(learnt),
         held_out_count=len(held_out),
         decoded_bytes=sum(photograph.bytes for photograph in learnt),

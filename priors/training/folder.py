@@ -32,7 +32,7 @@ class RunFolder:
             before = tuple(before) if isinstance(before, list) else before
             if field.name not in FREE and value != before:
                 raise TrainingError(
-                    f"--{field.name.replace('_', '-')}: the run in {self.path} has {before}, not {value}. Resume it as "
+                    f"--{field.name.replace('_', '-')}: the run in {self.path} has {before!r}, not {value!r}. Resume "
                     f"it is, or begin another with --start-from {self.prior}"
                 )
 

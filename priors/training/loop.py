@@ -1,7 +1,6 @@
 """One run from its first step, or its last checkpoint, to its end."""
 
 import json
-import math
 import time
 from pathlib import Path
 from threading import Event
@@ -32,9 +31,7 @@ def train(config: TrainingConfig, stop: Event | None = None, dry_run: bool = Fal
     data, processes = gather(config), join_processes(config)
 
     def begin() -> Training:
-        training = Training(config, data, processes)
-        if run.checkpoint.exists():
-            training.load(run.checkpoint)
+        training = Training(config, data, processes, run.checkpoint if run.checkpoint.exists() else None)
         if training.step > config.steps:
             raise TrainingError(f"--crops {config.crops}: the run has made {training.step} steps, not {config.steps}")
         return training
@@ -46,7 +43,9 @@ def train(config: TrainingConfig, stop: Event | None = None, dry_run: bool = Fal
     training = begin()
     if processes.rank == 0:
         print(*describe(cost, training), sep="\n", flush=True)
-    return not dry_run and Loop(training, run).run(stop or Event())
+    finished = not dry_run and Loop(training, run).run(stop or Event())
+    processes.leave()
+    return finished
 
 
 class Loop:
@@ -72,15 +71,16 @@ class Loop:
         stopped = False
         while training.step < config.steps and not stopped:
             self.losses.append(training.advance())
-            if not math.isfinite(self.losses[-1]):
-                raise TrainingError(f"the loss of step {training.step} is not finite: try a lower --learning-rate")
             stopped = training.processes.any(stop.is_set())
             if training.step % config.checkpoint_every == 0 or training.step == config.steps or stopped:
                 if self.writes:
                     self._checkpoint()
                 self.losses.clear()
         training.feed.close()
-        return training.step == config.steps
+        finished = training.step == config.steps
+        if self.writes and finished:
+            print(f"prior written to {self.folder.prior}", flush=True)
+        return finished
 
     def _checkpoint(self) -> None:
         """The record comes first: a run that is killed in between resumes before it and writes it again."""

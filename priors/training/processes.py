@@ -18,7 +18,9 @@ class Processes:
         self.count: int = accelerator.num_processes if accelerator else 1
 
     def check(self, config: TrainingConfig) -> None:
-        """Raise TrainingError for a batch too small to share."""
+        """Raise TrainingError for what cannot be done on this device, or with so many."""
+        if config.compile and self.device.type != "cuda":
+            raise TrainingError(f"--compile is for CUDA, this is {self.device.type}")
         largest = max(config.crop_sizes)
         if config.batch_pixels < self.count * largest**2:
             crops = f"has not a crop of {largest} px for each of {self.count} processes"
@@ -38,23 +40,32 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """Whether any process says so."""
-        return self.mean(torch.tensor(float(flag), device=self.device)) > 0
+        return self.mean(torch.tensor(float(flag), device=self.device)) > 0 if self.accelerator else flag
+
+    def leave(self) -> None:
+        """At the end of the run."""
+        if self.accelerator:
+            self.accelerator.end_training()
 
 
 def join_processes(config: TrainingConfig) -> Processes:
-    """Raises TrainingError for a device that is not there, and for a batch too small to share."""
-    if not (torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()):
-        return Processes(training_device(config.device))
+    """Raises TrainingError for a device that is not there, and where `Processes.check` does."""
+    launched = torch.distributed.is_available() and torch.distributed.is_torchelastic_launched()
+    processes = _accelerated(config) if launched else Processes(training_device(config.device))
+    processes.check(config)
+    return processes
+
+
+def _accelerated(config: TrainingConfig) -> Processes:
     try:
         from accelerate import Accelerator  # only ever needed here, by who trains on several devices
     except ImportError as error:
         raise TrainingError("several processes need accelerate: pip install 'rediffuse[training]'") from error
     if config.device not in ("auto", "cpu"):
-        raise TrainingError("--device is auto or cpu for several processes: each has a device of its own")
-    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision="no")  # `Objective` has its own autocast
-    processes = Processes(accelerator.device, accelerator)
-    processes.check(config)
-    return processes
+        raise TrainingError(f"--device {config.device}: of several processes each has its own, say auto or cpu")
+    on_cpu = training_device(config.device).type == "cpu"  # accelerate joins no processes on a CPU unless told
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")  # `Objective` has its own autocast
+    return Processes(accelerator.device, accelerator)
 
 
 def training_device(name: str) -> torch.device:

@@ -17,7 +17,8 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 def start_from(config: TrainingConfig, unet: nn.Module) -> str:
     """Load the weights of `config.start_from` into `unet`; returns for `prior.json` where they are from.
 
-    Raises PriorError for a prior that cannot be loaded, TrainingError for one of another make than the run.
+    Raises PriorError for a prior that cannot be loaded, TrainingError for one of another make than the run, and for a
+    licence that would hide that the prior is for research only.
     """
     folder = Path(config.start_from)
     folder = (folder if folder.is_dir() else BUNDLED / folder).resolve()
@@ -26,9 +27,15 @@ def start_from(config: TrainingConfig, unet: nn.Module) -> str:
     for name, (before, now) in _make(folder, config, unet).items():
         if before != now:
             raise TrainingError(f"--start-from {config.start_from}: its {name} is {before}, that of this run {now}")
-    unet.load_state_dict(load_prior(folder.parent, folder.name, torch.device("cpu")).network.unet.state_dict())
     info = read_manifest(folder)
+    if _research_only(info.licence) and not _research_only(config.licence):
+        raise TrainingError(f"--licence {config.licence}: {info.name}, and so what begins with it, is {info.licence}")
+    unet.load_state_dict(load_prior(folder.parent, folder.name, torch.device("cpu")).network.unet.state_dict())
     return f"trained on from {info.name} (SHA-256 {info.digest[:12]}.., {info.licence})"
+
+
+def _research_only(licence: str) -> bool:
+    return licence.strip().lower().startswith("research")
 
 
 def _make(folder: Path, config: TrainingConfig, unet: nn.Module) -> dict[str, tuple[Any, Any]]:

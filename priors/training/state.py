@@ -25,13 +25,14 @@ class Training:
     A step is a function of the state, the configuration and the photographs alone.
     """
 
-    def __init__(self, config: TrainingConfig, data: Data, processes: Processes):
+    def __init__(self, config: TrainingConfig, data: Data, processes: Processes, checkpoint: Path | None = None):
+        """checkpoint: where the run goes on; without one it begins."""
         from diffusers.training_utils import EMAModel
 
         torch.manual_seed(config.seed)
         self.config, self.data, self.processes = config, data, processes
         self.unet = build_unet(unet_config(3, config.unshuffle, config.widths, config.layers, config.groups))
-        self.source = start_from(config, self.unet) if config.start_from else ""
+        self.source = start_from(config, self.unet) if config.start_from and not checkpoint else ""
         self.unet.to(processes.device, memory_format=torch.channels_last)
         self.network = PatchedUNet(self.unet, config.unshuffle)
         self.shared = processes.share(self.network)
@@ -43,9 +44,13 @@ class Training:
         self.objective = Objective(config, network_dtype(config.precision, processes.device))
         self.feed = Feed(self._crops, config.readers)
         self.step = 0
+        if checkpoint:
+            self.load(checkpoint)
 
     def advance(self) -> float:
-        """One optimiser step; returns its loss, the mean over the crops of all processes."""
+        """One optimiser step; returns its loss, the mean over the crops of all processes.
+
+        Raises TrainingError, before it touches the weights, for a gradient that is not finite."""
         config, processes = self.config, self.processes
         clean = self.feed[self.step].to(processes.device, memory_format=torch.channels_last)
         sigma, noise = self._noise()
@@ -56,7 +61,8 @@ class Training:
             group["lr"] = config.learning_rate_at(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.unet.parameters(), config.clip_norm)
+        if not nn.utils.clip_grad_norm_(self.unet.parameters(), config.clip_norm).isfinite():
+            raise TrainingError(f"the gradient of step {self.step} is not finite: try a lower --learning-rate")
         self.optimiser.step()
         self.average.step(self.unet.parameters())
         self.step += 1

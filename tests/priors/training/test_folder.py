@@ -26,7 +26,7 @@ def run(tmp_path: Path) -> RunFolder:
 def test_a_resume_that_would_change_the_run_is_refused_by_name(run: RunFolder, name: str, value: Any) -> None:
     with pytest.raises(TrainingError, match=f"--{name.replace('_', '-')}: the run in") as caught:
         run.check(tiny(run.path, run.path, **{name: value}))
-    assert f"not {value}" in str(caught.value) and f"--start-from {run.prior}" in str(caught.value)
+    assert f"not {value!r}" in str(caught.value) and f"--start-from {run.prior}" in str(caught.value)
     run.checkpoint.unlink()
     run.check(tiny(run.path, run.path, **{name: value}))  # there is nothing to change yet
 
@@ -41,7 +41,7 @@ def test_fields_that_an_older_run_had_not_count_as_their_defaults(run: RunFolder
         del recorded[field]
     run.config.write_text(json.dumps(recorded | {"bfloat16": False}))
     run.check(tiny(run.path, run.path))
-    with pytest.raises(TrainingError, match="--symmetries: .* has dihedral, not none"):
+    with pytest.raises(TrainingError, match="--symmetries: .* has 'dihedral', not 'none'"):
         run.check(tiny(run.path, run.path, symmetries="none"))
 
 

@@ -128,7 +128,7 @@ def test_a_dry_run_says_what_it_will_cost_and_writes_nothing(
     assert names == ["photographs", "network", "run", "speed", "memory", "disk"]
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_before_its_checkpoint(pictures: Path, tmp_path: Path) -> None:
+def test_a_gradient_that_is_not_finite_ends_the_run_before_its_checkpoint(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="is not finite: try a lower --learning-rate"):
         train(tiny(pictures, tmp_path, learning_rate=1e30))
     assert not (tmp_path / "checkpoint.pt").exists()

@@ -10,7 +10,7 @@ import torch
 
 from priors.training.__main__ import main
 from priors.training.config import TrainingError
-from priors.training.processes import Processes
+from priors.training.processes import Processes, join_processes
 from tests.priors.training.tiny import CPU, options, tiny
 
 
@@ -30,6 +30,11 @@ def test_a_batch_too_small_to_share_is_refused() -> None:
         three.check(tiny(Path("data"), Path("out"), batch_pixels=2 * 32 * 32))
 
 
+def test_compilation_is_for_cuda() -> None:
+    with pytest.raises(TrainingError, match="--compile is for CUDA, this is cpu"):
+        join_processes(tiny(Path("data"), Path("out"), compile=True))
+
+
 def launch(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
@@ -45,7 +50,8 @@ def launch(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 def test_two_processes_do_what_one_does(pictures: Path, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     # 8 crops of 16 px or 2 of 28 px a step: equal shares
-    changes = {"crop_sizes": (16, 28), "batch_pixels": 2048}
+    device = "cpu" if torch.cuda.is_available() else "auto"
+    changes = {"crop_sizes": (16, 28), "batch_pixels": 2048, "device": device}
     main(options(pictures, tmp_path / "one", **changes))
     run = launch(options(pictures, tmp_path / "two", **changes))
     assert run.returncode == 0, run.stderr

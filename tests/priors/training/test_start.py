@@ -9,6 +9,7 @@ import torch
 from priors.manifest import PriorError, read_fields
 from priors.store import load_prior
 from priors.training.config import TrainingError
+from priors.training.state import Training
 from tests.priors.training.tiny import CPU, tiny, training_of
 
 
@@ -30,8 +31,8 @@ def test_it_begins_with_the_weights_of_the_prior_and_says_so(pictures: Path, unb
 def test_the_source_is_kept_by_a_resumed_run(pictures: Path, unbroken: Path, tmp_path: Path) -> None:
     training = training_of(tiny(pictures, tmp_path, start_from=str(unbroken / "prior")))
     training.save(tmp_path / "checkpoint.pt")
-    resumed = training_of(tiny(pictures, tmp_path))
-    resumed.load(tmp_path / "checkpoint.pt")
+    config = tiny(pictures, tmp_path, start_from="a prior that is gone by now")
+    resumed = Training(config, training.data, training.processes, tmp_path / "checkpoint.pt")
     assert resumed.source == training.source != ""
 
 
@@ -58,6 +59,14 @@ def test_a_prior_that_is_not_there_or_damaged_is_refused(pictures: Path, tmp_pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(PriorError, match="empty"):
         training_of(tiny(pictures, tmp_path, start_from=str(tmp_path / "empty")))
+
+
+def test_a_licence_that_hides_research_only_weights_is_refused(pictures: Path, tmp_path: Path) -> None:
+    training_of(tiny(pictures, tmp_path, licence="research only: A and B")).export(tmp_path / "prior")
+    changes = {"start_from": str(tmp_path / "prior")}
+    with pytest.raises(TrainingError, match="--licence CC0-1.0: prior, and so .* is research only: A and B"):
+        training_of(tiny(pictures, tmp_path, licence="CC0-1.0", **changes))
+    assert training_of(tiny(pictures, tmp_path, licence="Research only (A, B and C)", **changes)).source
 
 
 def test_a_bundled_prior_goes_by_its_name(pictures: Path, tmp_path: Path) -> None:
