@@ -17,7 +17,8 @@ a plausible picture is worth more than an exact one; the data step of the solver
 the rest. Nothing is differentiated, neither the autoencoder nor the denoiser. The schedule of Stable Diffusion knows
 sigma_z from 0.0292 to 14.6; what lies outside is answered by the nearest of the two. sigma_z itself is approximate:
 pixels have a standard deviation of about 0.5 and latents of about 1, so that the factor is 2 unless `prior.json` says
-otherwise, whatever the picture. The prompt is fixed at adoption, and there is no guidance.
+otherwise, whatever the picture. The prompt is fixed at adoption, and there is no guidance. All is float32: Stable
+Diffusion 1.5 has 3.5 GiB of weights, and a tile of 512 pixels takes one CPU core 77 seconds.
 """
 
 import dataclasses
