@@ -76,10 +76,10 @@ def test_the_card_says_what_was_recorded(models: Path, run: Path, unet: nn.Modul
 
 
 def test_the_card_says_which_prior_the_training_began_with(models: Path, run: Path) -> None:
-    assert "Source:" not in write_card(models, run)
+    assert "Source:" not in written(models, run)
     path = models / "tiny" / "prior.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"source": "trained on from other (research only)"}))
-    assert "Source: trained on from other (research only)." in write_card(models, run)
+    assert "Source: trained on from other (research only)." in written(models, run)
 
 
 def test_without_an_evaluation_it_says_so(models: Path, run: Path) -> None:
