@@ -1,4 +1,4 @@
-"""A foreign file is read in a process of its own, which may fail in any way."""
+"""The process in which a foreign file is read: what it gets, and how it may fail. What it makes is in `test_cli`."""
 
 import json
 import os
@@ -8,24 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-from priors.manifest import PriorError, read_fields
+from priors.manifest import PriorError
 from service.models import conversion
 from service.models.conversion import convert, reason
-from tests.priors.conversion.test_convert import STATE
-
-
-def test_the_options_arrive_and_the_folder_is_a_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.save(STATE, tmp_path / "ü faces.pt")
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "json.py").write_text("raise SystemExit('a module of the current folder was imported')")
-    options = {"licence": "research only: FFHQ", "symmetries": "mirror", "source": "a page – of théirs"}
-    convert(Path("ü faces.pt"), Path("models") / "faces", layout="adm-ffhq", class_label=None, **options)
-    fields = read_fields(tmp_path / "models" / "faces")
-    assert {key: fields[key] for key in options} == options
-    with pytest.raises(PriorError, match="there is a prior faces already"):
-        convert(Path("ü faces.pt"), Path("models") / "faces", layout="adm-ffhq", **options)
 
 
 def test_memory_is_bounded_by_the_size_of_the_file(tmp_path: Path) -> None:
