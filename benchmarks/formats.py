@@ -29,7 +29,7 @@ LICENCES = {
     "openai-edm-256": "code MIT; model card: research only",
     "openai-edm-64": "code MIT; model card: research only",
     "ddpm-celebahq": "code MIT; data non-commercial",
-    "bf-dncnn": "MIT (ScoreDVI)",
+    "bf-dncnn": "MIT (ScoreDVI); none stated where the first was published",
     "dncnn": "MIT (KAIR)",
     "ffdnet": "MIT (KAIR)",
 }
