@@ -52,8 +52,8 @@ def adopt(
         manifest |= {"symmetries": symmetries, "licence": licence} | ({"source": source} if source else {})
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         load_prior(folder.parent, folder.name, torch.device("cpu"))
-    except PriorError:
-        for path in written:  # what does not load is no prior
+    except BaseException:
+        for path in written:  # what was not seen to load is no prior
             path.unlink(missing_ok=True)
         raise
 
