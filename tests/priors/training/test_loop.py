@@ -85,6 +85,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_a_checkpoint_resumes_to_the_bit(
     pictures: Path, unbroken: Path, tmp_path: Path
 ) -> None:
