@@ -107,7 +107,8 @@ def limit_lines(info: PriorInfo) -> list[str]:
 
 def foreign_limit_lines(info: PriorInfo) -> list[str]:
     """The same for a prior of whose training nothing is known."""
-    frames = f"Sides are multiples of {info.multiple_of} px, best near {info.native_size} px"
+    sides = "Any size" if info.multiple_of == 1 else f"Sides are multiples of {info.multiple_of} px"
+    frames = f"{sides}, best near {info.native_size} px"
     if not info.fully_convolutional:
         frames = f"It has attention and sees frames of {info.native_size} px"
     return [

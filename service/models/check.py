@@ -52,6 +52,7 @@ class Report:
     digest: str
     device: str
     load_s: float
+    """The import of diffusers among them."""
     peak_bytes: int
     """Most memory that the process, or on a GPU torch, has held until the prior was loaded."""
     levels: list[LevelScore]

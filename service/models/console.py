@@ -70,19 +70,20 @@ def tell_arrival(info: PriorInfo, models_dir: Path, settings: Settings) -> None:
 
 
 def tell_list(found: list[Entry], default: Path) -> None:
-    """One row a prior; an unusable one says why in the place of its licence. default: folder of the default prior."""
-    table = Table("prior", "kind", "noise levels", "size", "MB", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("licence", min_width=16)
+    """A row a prior, with its licence below its name, or why it is unusable. default: folder of the default prior."""
+    table = Table(
+        "prior, licence", "kind", "noise levels", "size", "MB", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     for entry in found:
-        licence = escape(entry.info.licence) if entry.info else ""
+        licence = f"[dim]{escape(entry.info.licence)}[/]" if entry.info else ""
         about = f"[red]unusable:[/] {escape(entry.reason)}" if entry.reason else licence
         name = f"{escape(entry.folder.name)}{' *' if entry.folder == default else ''}"
-        table.add_row(name, *described(entry.info), f"{entry.bytes / 1e6:.1f}", about)
-    for column in table.columns:
-        column.no_wrap = column.header != "licence"
-    console = Console()
+        table.add_row(f"[bold]{name}[/]\n{about}", *described(entry.info), f"{entry.bytes / 1e6:.1f}")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    console = Console(highlight=False)
     console.print(table)
-    console.print("* the default", highlight=False)
+    console.print("* the default")
 
 
 def described(info: PriorInfo | None) -> tuple[str, str, str]:

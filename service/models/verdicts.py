@@ -8,8 +8,9 @@ level, with e the noise and eps_hat what the denoiser takes for it, both over si
     calibration    |eps_hat| / |e|           its square is the slope for the mean of the posterior, whose error is
                                              orthogonal to what is seen
 
-Told a level 1.4 times too small or too large, or with 0.8 times its output, the bundled prior misses the last by 0.13
-to 0.2; as it is, by 0.03.
+The bundled prior misses the last by 0.01 above sigma 0.05, released Gaussian denoisers by 0.015 (FFDNet) to 0.084 (a
+bias-free DnCNN). Told a level 1.4 times too small or too large, or with 0.8 times its output, it misses it by 0.13 to
+0.23.
 """
 
 import math
