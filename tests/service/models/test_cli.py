@@ -29,6 +29,7 @@ def diffusers_folder(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_convert_makes_a_prior_of_a_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(STATE, "ü faces.pt")
@@ -65,6 +66,7 @@ def test_a_folder_that_the_service_does_not_see_is_told(
     assert f"Next: `rediffuse-priors check faces --models {tmp_path / 'models'}`" in told
 
 
+@pytest.mark.slow
 def test_fetch_names_the_prior_as_the_hub_does(diffusers_folder: Path, tmp_path: Path) -> None:
     """A process of its own: the library reads HF_ENDPOINT when it is imported."""
     command = [sys.executable, "-c", "from service.models.cli import app; app()", "fetch", f"{REPOSITORY}@{REVISION}"]
