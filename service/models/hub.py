@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+    XetDownloadError,
 )
 from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import disable_progress_bars
@@ -159,7 +160,7 @@ class Hub:
             raise PriorError(f"{reference.repository!r} is not the name of a repository") from error
         except HfHubHTTPError as error:
             raise PriorError(f"{page}: the hub answered {error.response.status_code}; try again later") from error
-        except (HTTPError, ConnectionError) as error:
+        except (HTTPError, ConnectionError, XetDownloadError) as error:
             raise PriorError(f"the hub at {self.api.endpoint} cannot be reached: {error}") from error
 
 
