@@ -4,11 +4,14 @@ Pixel-unshuffle turns (C, H, W) into (C f f, H/f, W/f): wide convolutions on a s
 narrow ones on a large grid, for the same number of parameters.
 """
 
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from priors.manifest import PriorError
 
 
 def unet_config(channels: int, unshuffle: int, widths: tuple[int, ...], layers: int, groups: int) -> dict[str, Any]:
@@ -57,3 +60,20 @@ def build_unet(config: dict[str, Any]) -> nn.Module:
     nn.init.zeros_(unet.conv_out.weight)
     nn.init.zeros_(unet.conv_out.bias)
     return unet
+
+
+def empty_network(kind: type[nn.Module], config: dict[str, Any], name: str, file: str) -> nn.Module:
+    """The network of diffusers' class `kind` that `config` describes, on the meta device: shapes without memory.
+
+    name: of the prior, and file: where `config` was read, both for messages. Raises PriorError.
+    """
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+    unknown = sorted(arguments.keys() - inspect.signature(kind.__init__).parameters.keys())
+    if unknown:  # diffusers would ignore them in silence
+        raise PriorError(f"prior {name}: {file} has unknown keys {unknown}")
+    try:
+        with torch.device("meta"):
+            return kind(**arguments)
+    except (TypeError, ValueError, IndexError, AttributeError, NotImplementedError, RuntimeError) as error:
+        # diffusers raises any of these for a value it does not know
+        raise PriorError(f"prior {name}: {file} describes no valid network: {error}") from error

@@ -3,13 +3,12 @@
 Laid out on the meta device from their configurations: shapes without memory.
 """
 
-import inspect
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from priors.manifest import MANIFEST, PriorError, PriorInfo, read_json
+from priors.network import empty_network
 
 PROMPT, PROMPT_KEY = "prompt.safetensors", "encoder_hidden_states"
 """What the text encoder made of the prompt, and its name in there: (1, tokens, width)."""
@@ -42,15 +41,7 @@ def _empty(folder: Path, part: str, kind: type[nn.Module]) -> nn.Module:
     name, config = folder.name, read_json(folder, f"{part}/config.json")
     if config.get("_class_name") != kind.__name__:
         raise PriorError(f"prior {name}: {part}/config.json describes no {kind.__name__}")
-    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
-    if unknown := sorted(arguments.keys() - inspect.signature(kind.__init__).parameters.keys()):
-        raise PriorError(f"prior {name}: {part}/config.json has unknown keys {unknown}")  # diffusers would ignore them
-    try:
-        with torch.device("meta"):
-            return kind(**arguments)
-    except (TypeError, ValueError, IndexError, AttributeError, NotImplementedError, RuntimeError) as error:
-        # diffusers raises any of these for a value it does not know
-        raise PriorError(f"prior {name}: {part}/config.json describes no valid network: {error}") from error
+    return empty_network(kind, config, name, f"{part}/config.json")
 
 
 def check_parts(unet: nn.Module, vae: nn.Module, info: PriorInfo) -> None:

@@ -5,7 +5,6 @@ network is laid out on the meta device from its configuration; `priors.weights` 
 """
 
 import hashlib
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from priors.base import Prior
 from priors.declaration import Declaration, read_declaration
 from priors.gaussian import GAUSSIAN, check_gaussian, empty_gaussian
 from priors.manifest import MANIFEST, PATTERN, PriorError, PriorInfo, read_fields, read_json, read_manifest
-from priors.network import PatchedUNet
+from priors.network import PatchedUNet, empty_network
 from priors.parameterisation import adapt
 from priors.weights import WEIGHTS, read_weights
 
@@ -92,17 +91,7 @@ def empty_unet(folder: Path, config: dict[str, Any]) -> nn.Module:
     """The `UNet2DModel` that `config` describes, on the meta device: shapes without memory. Raises PriorError."""
     from diffusers import UNet2DModel  # two seconds of import, paid only by who loads a prior
 
-    name = folder.name
-    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
-    unknown = set(arguments) - set(inspect.signature(UNet2DModel.__init__).parameters)
-    if unknown:  # diffusers would ignore them in silence
-        raise PriorError(f"prior {name}: {CONFIG} has unknown keys {sorted(unknown)}")
-    try:
-        with torch.device("meta"):
-            return UNet2DModel(**arguments)
-    except (TypeError, ValueError, IndexError, AttributeError, NotImplementedError, RuntimeError) as error:
-        # diffusers raises any of these for a value it does not know
-        raise PriorError(f"prior {name}: {CONFIG} describes no valid network: {error}") from error
+    return empty_network(UNet2DModel, config, folder.name, CONFIG)
 
 
 def has_attention(unet: nn.Module) -> bool:
