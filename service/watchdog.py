@@ -11,8 +11,9 @@ class Watchdog:
 
     Each kind of work has a time of its own: one that hangs is seen while another goes on. The clock is a thread of
     `faulthandler` that needs nothing of the interpreter, so it also ends native code that hangs with the interpreter's
-    lock in its hands. It takes no lock itself, so over the stack of a thread that runs on it may end with SIGSEGV instead of
-    status 1: the process ends in either case. There is one to a process. An infinite limit does nothing. Safe to call from any thread.
+    lock in its hands. It takes no lock itself, so over the stack of a thread that runs on it may end with SIGSEGV
+    instead of status 1: the process ends in either case. There is one to a process. An infinite limit does nothing.
+    Safe to call from any thread.
     """
 
     def __init__(self, limit_s: float = math.inf):
