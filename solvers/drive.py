@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from solvers.query import Solution, Solver
+from solvers.query import Query, Solution, Solver
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
@@ -16,6 +16,15 @@ def drive(solver: Solver, denoise: Denoise) -> Solution:
     try:
         query = next(solver)
         while True:
-            query = solver.send(denoise(query.x, query.sigma))
+            query = solver.send(answer(query, denoise))
     except StopIteration as end:
         return end.value
+
+
+def answer(query: Query, denoise: Denoise) -> Tensor:
+    """D(x, sigma), or J^T cotangent by reverse differentiation of `denoise`."""
+    if query.cotangent is None:
+        return denoise(query.x, query.sigma)
+    with torch.enable_grad():
+        x = query.x.detach().requires_grad_()
+        return torch.autograd.grad(denoise(x, query.sigma), x, query.cotangent)[0]

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from solvers.operators.base import Operator
+from solvers.operators.base import AnyOperator
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One inverse problem, y = H(x) + sigma_y * white noise, on the [-1, 1] scale."""
+    """One inverse problem, y = H(x) + sigma_y * white noise, on the [-1, 1] scale; H linear or not."""
 
     measurement: Tensor
     """y, (1, C, h, w)."""
-    operator: Operator
+    operator: AnyOperator
     sigma_y: float
     """Standard deviation of the noise on the [-1, 1] scale; 0 for an exact measurement."""
 
@@ -46,6 +46,9 @@ class Query:
     """
     component: int = 0
     """Which denoiser, where a solver uses several."""
+    cotangent: Tensor | None = None
+    """(N, C, H, W). The answer is then J^T cotangent in place of D(x, sigma), J being the Jacobian of D at `x`: what
+    solvers that differentiate through the denoiser ask for. Row by row."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,10 @@ class Solution:
     data_residual: float
     """Root mean square of y - H(x)."""
     metrics: dict[str, float] = field(default_factory=dict)
+    deviation: Tensor | None = None
+    """(1, C, H, W), posterior standard deviation of each value on the [-1, 1] scale, where it was asked for."""
+    samples: Tensor | None = None
+    """(S, C, H, W), posterior samples or particles, where they were asked for."""
 
 
 Solver = Generator[Query, Tensor, Solution]
