@@ -9,8 +9,9 @@ BIN := .venv/bin
 serve: .venv/base
 	@exec $(BIN)/python -m service
 
+# two processes: the tests wait a lot, and each of them starts processes of its own
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/dev
 	$(BIN)/ruff check .
