@@ -6,6 +6,15 @@
         blend.add(index, denoise(cut(padded, grid, index)))
     x0 = blend.result()
 
+With P_i, which cuts tile i out, and its weights w_i that is D(x) = crop sum_i P_i^T w_i D_i(P_i pad(x)). The product of
+the transposed Jacobian J with a picture v, which solvers that differentiate through D ask for, needs no more than those
+of the tiles, J^T v = pad^T sum_i P_i^T J_i^T (w_i P_i crop^T v):
+
+    window, fold = Window(grid), Fold(grid)
+    for index in range(len(grid.origins)):
+        fold.add(index, pull_back(cut(padded, grid, index), window.cut(v, index)))
+    product = fold.result()
+
 Tiles overlap by a quarter of their side or more and are blended with raised-cosine (Hann) weights, so that neither the
 values nor their slope jump at a border. The weights are separable and sum to one along each side; where a pixel has one
 tile only, its weight is exactly 1.
@@ -21,6 +30,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -116,34 +126,26 @@ def cut(x: Tensor, grid: TileGrid, index: int) -> Tensor:
     return x[..., top : top + grid.tile, left : left + grid.tile]
 
 
-class Blend:
-    """Collects the denoised tiles of one image in one buffer of its size; tiles may come in any order, each once."""
+class Window:
+    """The weights of the tiles of a grid: separable, summing to one over the tiles of each pixel."""
 
     def __init__(self, grid: TileGrid):
         self.grid = grid
-        self._row_weights = _weights(grid.tops, grid.padded_height, grid.tile)
-        self._column_weights = _weights(grid.lefts, grid.padded_width, grid.tile)
-        self._missing = set(range(len(grid.origins)))
-        self._sum: Tensor | None = None
+        self._rows = _weights(grid.tops, grid.padded_height, grid.tile)
+        self._columns = _weights(grid.lefts, grid.padded_width, grid.tile)
 
-    def add(self, index: int, tile: Tensor) -> None:
-        """tile: (N, C, tile, tile), the denoised tile number `index`. Raises ValueError for one that came before."""
-        if index not in self._missing:
-            raise ValueError(f"tile {index} came twice or is not of this grid")
-        if tile.shape[-2:] != (self.grid.tile, self.grid.tile):
-            raise ValueError(f"tile {index} has {tuple(tile.shape)} pixels instead of {self.grid.tile} a side")
-        if self._sum is None:
-            self._sum = tile.new_zeros(*tile.shape[:2], self.grid.padded_height, self.grid.padded_width)
+    def of(self, index: int, like: Tensor) -> Tensor:
+        """(tile, tile), the weights of tile number `index`, with the dtype and device of `like`."""
         row, column = divmod(index, len(self.grid.lefts))
-        weights = torch.outer(self._row_weights[row], self._column_weights[column]).to(tile)  # (tile, tile)
-        cut(self._sum, self.grid, index).add_(tile * weights)
-        self._missing.remove(index)
+        return torch.outer(self._rows[row], self._columns[column]).to(like)
 
-    def result(self) -> Tensor:
-        """(N, C, H, W), without the padding. Raises ValueError while tiles are missing."""
-        if self._sum is None or self._missing:
-            raise ValueError(f"{len(self._missing)} tiles have not come yet")
-        return self._sum[..., : self.grid.height, : self.grid.width]
+    def cut(self, v: Tensor, index: int) -> Tensor:
+        """Tile number `index` of (N, C, H, W) without padding, weighted: the adjoint of what a `Blend` does to it.
+
+        (N, C, tile, tile), zero beyond the image: what the network says there is cropped.
+        """
+        part, tile = cut(v, self.grid, index), self.grid.tile
+        return functional.pad(part, (0, tile - part.shape[-1], 0, tile - part.shape[-2])) * self.of(index, v)
 
 
 def _weights(starts: tuple[int, ...], length: int, tile: int) -> Tensor:
@@ -153,3 +155,86 @@ def _weights(starts: tuple[int, ...], length: int, tile: int) -> Tensor:
     for start in starts:
         total[start : start + tile] += hann
     return torch.stack([hann / total[start : start + tile] for start in starts])
+
+
+class Blend:
+    """Collects the denoised tiles of images in one buffer of their size; tiles may come in any order, each once."""
+
+    def __init__(self, grid: TileGrid, rows: int = 1):
+        """rows: images that are cut alike. Number `row * tiles + index` is tile `index` of one of them."""
+        self._sum = _Sum(grid, rows)
+        self._window = Window(grid)
+
+    def add(self, number: int, tile: Tensor) -> None:
+        """tile: (N, C, tile, tile), denoised. Raises ValueError for one that came before."""
+        place = self._sum.place(number, tile)
+        place.add_(tile * self._window.of(self._sum.index(number), tile))
+
+    def result(self) -> Tensor:
+        """(rows * N, C, H, W), without the padding. Raises ValueError while tiles are missing."""
+        grid = self._sum.grid
+        return self._sum.total()[..., : grid.height, : grid.width]
+
+
+class Fold:
+    """The same of the tiles of a vector-Jacobian product: they are added up as they are, and the padding folded back.
+
+    The adjoint of cutting a padded image.
+    """
+
+    def __init__(self, grid: TileGrid, rows: int = 1):
+        """rows: as for `Blend`."""
+        self._sum = _Sum(grid, rows)
+
+    def add(self, number: int, tile: Tensor) -> None:
+        """tile: (N, C, tile, tile), what came back for a cotangent cut by `Window.cut`. Raises as `Blend.add`."""
+        self._sum.place(number, tile).add_(tile)
+
+    def result(self) -> Tensor:
+        """(rows * N, C, H, W). Raises ValueError while tiles are missing."""
+        grid = self._sum.grid
+        return _folded(_folded(self._sum.total(), grid.width).mT, grid.height).mT
+
+
+def _folded(padded: Tensor, length: int) -> Tensor:
+    """The adjoint of `_reflected` along the last axis: what lies beyond the edge is added to what it mirrors."""
+    if padded.shape[-1] == length:
+        return padded
+    period = max(1, 2 * (length - 1))  # there and back: 0, 1, .., n-1, then n-2, .., 1
+    whole = functional.pad(padded, (0, -padded.shape[-1] % period)).unflatten(-1, (-1, period)).sum(-2)
+    there, back = whole[..., :length], whole[..., length:].flip(-1)
+    there[..., 1 : 1 + back.shape[-1]] += back
+    return there
+
+
+class _Sum:
+    """The buffer of `Blend` and `Fold`, and which tiles have not come yet."""
+
+    def __init__(self, grid: TileGrid, rows: int):
+        self.grid = grid
+        self._rows = rows
+        self._missing = set(range(rows * len(grid.origins)))
+        self._total: Tensor | None = None
+
+    def index(self, number: int) -> int:
+        return number % len(self.grid.origins)
+
+    def place(self, number: int, tile: Tensor) -> Tensor:
+        """The view that `tile` is to be added to, now."""
+        if number not in self._missing:
+            raise ValueError(f"tile {number} came twice or is not of this grid")
+        if tile.shape[-2:] != (self.grid.tile, self.grid.tile):
+            raise ValueError(f"tile {number} has {tuple(tile.shape)} pixels instead of {self.grid.tile} a side")
+        count, channels = tile.shape[:2]
+        if self._total is None:
+            height, width = self.grid.padded_height, self.grid.padded_width
+            self._total = tile.new_zeros(self._rows * count, channels, height, width)
+        self._missing.remove(number)
+        first = count * (number // len(self.grid.origins))
+        return cut(self._total[first : first + count], self.grid, self.index(number))
+
+    def total(self) -> Tensor:
+        """(rows * N, C, padded height, padded width)."""
+        if self._total is None or self._missing:
+            raise ValueError(f"{len(self._missing)} tiles have not come yet")
+        return self._total

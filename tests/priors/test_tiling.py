@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from priors.base import Prior
-from priors.tiling import Blend, TileGrid, cut, pad, plan_tiles
+from priors.tiling import Blend, Fold, TileGrid, Window, cut, pad, plan_tiles
 
 SIZES = (64, 128, 256)
 SHAPES = [(1, 1), (16, 16), (16, 17), (64, 64), (65, 64), (17, 300), (256, 256), (481, 321), (1000, 37)]
@@ -159,6 +160,91 @@ def test_no_seam_with_a_real_network(bundled: list[Prior], dead_leaves: Callable
                     tile = prior.denoise(cut(noisy, grid, index), level)
                     unblended[..., top : top + 64, left : left + 64] = tile
             assert bend_at_borders(unblended, grid) > 1.05 * bend_at_borders(full, grid)
+
+
+# The transposed Jacobian
+
+
+def mixing(tile: Tensor) -> Tensor:
+    """Linear, not symmetric, and across pixels and channels: a convolution with random weights."""
+    weights = torch.randn(3, 3, 3, 3, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    return functional.conv2d(tile, weights, padding=1)
+
+
+def bending(tile: Tensor) -> Tensor:
+    """Not linear: its Jacobian depends on the pixels around."""
+    return mixing(tile).tanh() * (1 + tile**2)
+
+
+DENOISERS = {"linear": mixing, "bent": bending}
+
+
+def pulled_back(x: Tensor, v: Tensor, grid: TileGrid, denoise: Callable[[Tensor], Tensor]) -> Tensor:
+    """J^T v tile by tile."""
+    padded, window, fold = pad(x, grid), Window(grid), Fold(grid)
+    for index in range(len(grid.origins)):
+        tile = cut(padded, grid, index).clone().requires_grad_()
+        fold.add(index, torch.autograd.grad(denoise(tile), tile, window.cut(v, index))[0])
+    return fold.result()
+
+
+@pytest.mark.parametrize("denoise", DENOISERS.values(), ids=DENOISERS)
+@pytest.mark.parametrize("shape", [(16, 16), (11, 16), (23, 40), (41, 17), (5, 37), (1, 1), (2, 30), (33, 1)], ids=str)
+def test_the_product_of_tiles_is_that_of_the_tiled_denoiser(
+    shape: tuple[int, int], denoise: Callable[[Tensor], Tensor]
+) -> None:
+    """Against automatic differentiation through cutting and blending, and against differences."""
+    grid, x = plan_tiles(*shape, (16,), multiple_of=8), picture(*shape, torch.float64)
+    u, v = torch.randn(2, *x.shape, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    ours = pulled_back(x, v, grid, denoise)
+    x.requires_grad_()
+    whole = torch.autograd.grad(through_tiles(x, grid, denoise), x, v)[0]
+    torch.testing.assert_close(ours, whole, rtol=1e-12, atol=1e-12)
+    with torch.no_grad():
+        ahead, behind = (through_tiles(x + step * u, grid, denoise) for step in (1e-5, -1e-5))
+        forward = (ahead - behind) / 2e-5
+    assert float((forward * v).sum()) == pytest.approx(float((u * ours).sum()), rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([8, 16, 24]))
+def test_a_linear_denoiser_and_its_product_are_adjoint_at_any_size(height: int, width: int, tile: int) -> None:
+    grid, u = plan_tiles(height, width, (tile,), multiple_of=8), picture(height, width, torch.float64)
+    v = u.flip(-1).sin()
+    assert float((through_tiles(u, grid, mixing) * v).sum()) == pytest.approx(
+        float((u * pulled_back(torch.zeros_like(u), v, grid, mixing)).sum()), rel=1e-10, abs=1e-10
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([(16, 8), (48, 8), (64, 4)]))
+def test_folding_is_the_adjoint_of_padding(height: int, width: int, sizes: tuple[int, int]) -> None:
+    """Also where the frame is larger than the tiles need, as that of latents."""
+    tile, align = sizes
+    grid, x = plan_tiles(height, width, (tile,), multiple_of=align, align=align), picture(height, width, torch.float64)
+    padded, fold = pad(x, grid), Fold(grid)
+    frame = padded.cos() + torch.arange(padded.shape[-1])
+    reached = torch.zeros_like(frame)
+    for index in range(len(grid.origins)):
+        rest = torch.where(cut(reached, grid, index) == 0, cut(frame, grid, index), 0)  # each pixel from one tile
+        fold.add(index, rest)
+        cut(reached, grid, index).fill_(1)
+    assert float((padded * frame).sum()) == pytest.approx(float((x * fold.result()).sum()), rel=1e-11, abs=1e-11)
+
+
+def test_pictures_that_are_cut_alike_share_a_buffer() -> None:
+    """Numbers run through the tiles of one picture, then through those of the next."""
+    pictures = [picture(40, 23, torch.float64)[row : row + 1] for row in range(2)]
+    grid = plan_tiles(40, 23, (16,), multiple_of=8)
+    blend, fold = Blend(grid, rows=2), Fold(grid, rows=2)
+    for row, each in enumerate(pictures):
+        for index in range(len(grid.origins)):
+            number = row * len(grid.origins) + index
+            blend.add(number, cut(pad(each, grid), grid, index))
+            fold.add(number, Window(grid).cut(each, index))
+    torch.testing.assert_close(blend.result(), torch.cat(pictures), rtol=0, atol=1e-14)
+    alone = [pulled_back(each, each, grid, lambda tile: 1 * tile) for each in pictures]
+    torch.testing.assert_close(fold.result(), torch.cat(alone), rtol=0, atol=1e-14)
 
 
 def test_bad_input_is_named() -> None:
