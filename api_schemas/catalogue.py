@@ -33,9 +33,15 @@ class SolverOut(ResponseModel):
     title: str
     reference: str
     tasks: list[str]
+    operators: Literal["any", "linear"]
+    """Which it takes; the kinds that are not linear are `clip`, `jpeg`, `quantise` and `gamma`."""
+    differentiates: bool
+    """Whether it differentiates through the denoiser, which takes about three times the time and more memory a call."""
+    hint: str
+    """What it is good for, and what it costs."""
     params_schema: dict[str, Any]
     presets: dict[str, dict[str, dict[str, Any]]]
-    """By task and name: what the preset sets in `params`."""
+    """By task and name: what the preset sets in `params`; none where a solver has one default each."""
 
 
 class OperatorOut(ResponseModel):
@@ -57,6 +63,8 @@ class LimitsOut(ResponseModel):
     max_file_bytes: int
     max_pixels: int
     """Of an input, and of a result."""
+    max_apply_pixels: int
+    """Of a picture at `/v1/operators/apply`."""
     min_side: int
     max_batch_items: int
     max_queued: int

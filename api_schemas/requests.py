@@ -2,17 +2,22 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from api_schemas.base import RequestModel
 from api_schemas.images import ImageRef, MaskMode, Noise, NoiseLevel, OutputOptions
-from api_schemas.solvers import Preset, RedDiffParams
+from api_schemas.kernels import Boundary, Kernel, ShrinkingKernel
+from api_schemas.operators import AnyOperator
+from api_schemas.solvers import PARAMS, Preset, SolverParams
 
 NO_NUL = r"^[^\x00]*$"
 """PostgreSQL keeps no NUL in a text."""
 
 Priority = Literal["low", "normal", "high"]
-Task = Literal["inpaint", "super_resolution", "denoise"]
+Task = Literal["inpaint", "super_resolution", "denoise", "deblur", "restore", "apply"]
+"""`apply`: an operator applied to a picture, `/v1/operators/apply`; the others restore."""
+RestoringTask = Literal["inpaint", "super_resolution", "denoise", "deblur", "restore"]
+MAX_SAMPLES = 16
 ClientRef = Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64, pattern=NO_NUL)], Annotated[str, Field(max_length=512, pattern=NO_NUL)]],
@@ -24,18 +29,40 @@ class PreviewOptions(RequestModel):
     every: Annotated[int, Field(ge=1, le=1000)] = Field(10, description="steps between previews")
 
 
+class UncertaintyOptions(RequestModel):
+    """How sure the service shall say it is of each pixel."""
+
+    method: Literal["ensemble"] = Field(
+        "ensemble", description="spread of restorations that start from noise of their own"
+    )
+    samples: Annotated[int, Field(ge=2, le=MAX_SAMPLES)] = Field(8, description="members of the ensemble")
+
+
 class CommonOptions(RequestModel):
-    """Fields of every task, without the pictures."""
+    """Fields of every restoring task, without the pictures."""
 
     prior: Annotated[str, Field(max_length=100)] | None = Field(
         None, description="name; the default prior where absent"
     )
     solver: Annotated[str, Field(max_length=100)] = "red_diff"
-    params: RedDiffParams = RedDiffParams()
+    params: SolverParams = Field({}, validate_default=True, description="of the solver; see `/v1/solvers`")
     preset: Preset = Field(
-        "fast", description="effort: 20, 40 or 80 denoiser calls (denoising: 8, 16, 32); sets what `params` leaves open"
+        "fast",
+        description="effort of `red_diff`: 20, 40 or 80 denoiser calls (denoising: 8, 16, 32); sets what `params` "
+        "leaves open. Other solvers have one default each, and take `steps` in `params`",
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, description="drawn and returned where absent")
+    num_samples: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = Field(
+        0,
+        description="pictures beside the result that fit the measurement as well, `sample_0`, `sample_1`, ...: of a "
+        "solver that samples so many samples, whose mean is the result; else members of an ensemble, run for them",
+    )
+    uncertainty: UncertaintyOptions | None = Field(
+        None,
+        description="asks for the artifacts `uncertainty`, a picture of the standard deviation of each pixel that is "
+        "white at `metrics.uncertainty_scale`, and `uncertainty_raw`, float32 (height, width, channels) on the 0 to 1 "
+        "scale as `.npy`",
+    )
     output: OutputOptions = OutputOptions()
     preview: PreviewOptions | None = None
     priority: Priority = "normal"
@@ -44,6 +71,17 @@ class CommonOptions(RequestModel):
     )
     metadata: Metadata = {}
     client_ref: ClientRef | None = None
+
+    @field_validator("params", mode="before")
+    @classmethod
+    def _of_the_solver(cls, value: Any, info: ValidationInfo) -> Any:
+        """The parameters of a solver that is not there are not read: the solver is refused later, by its own code."""
+        model = PARAMS.get(info.data.get("solver", ""))
+        if model is None:
+            return next(iter(PARAMS.values()))()
+        if isinstance(value, RequestModel) and not isinstance(value, model):
+            raise ValueError(f"these are no parameters of {info.data['solver']}")
+        return value if isinstance(value, model) else model.model_validate(value, strict=True)
 
 
 class InpaintOptions(CommonOptions):
@@ -62,13 +100,45 @@ class InpaintOptions(CommonOptions):
 class SuperResolutionOptions(CommonOptions):
     task: Literal["super_resolution"] = "super_resolution"
     scale: int = Field(2, description="times as wide and high: 2, 3, 4 or 8")
-    kernel: Literal["bicubic", "box"] = Field("bicubic", description="how the small picture was made from the large")
+    kernel: ShrinkingKernel = Field(
+        "bicubic",
+        description="how the small picture was made from the large: `bicubic`, `box`, or a blur kernel and decimation",
+    )
     noise: Noise = Field(NoiseLevel(sigma=0), description="noise in the small picture")
 
 
 class DenoiseOptions(CommonOptions):
     task: Literal["denoise"] = "denoise"
     noise: Noise = Field("auto", description="level, or `auto`: estimated, as if it were white")
+
+
+class DeblurOptions(CommonOptions):
+    task: Literal["deblur"] = "deblur"
+    kernel: Kernel = Field(description="how the picture was blurred")
+    boundary: Boundary = Field(
+        "reflect", description="what lay beyond the border: the picture mirrored, mid-grey, or its other side"
+    )
+    noise: Noise = Field("auto", description="noise in the blurred picture, or `auto`: estimated, as if it were white")
+
+
+class RestoreOptions(CommonOptions):
+    task: Literal["restore"] = "restore"
+    operator: AnyOperator = Field(description="how the measurement came from the picture that is sought")
+    noise: Noise = Field("auto", description="noise in the measurement, or `auto`: estimated, as if it were white")
+
+
+class ApplyOptions(RequestModel):
+    """An operator and what it is to do with a picture."""
+
+    task: Literal["apply"] = "apply"
+    operator: AnyOperator
+    direction: Literal["forward", "adjoint", "pseudoinverse"] = Field(
+        "forward",
+        description="`forward` measures the picture; the others take a measurement back, and need a linear operator",
+    )
+    noise: NoiseLevel = Field(NoiseLevel(sigma=0), description="white noise that is added")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of that noise")
+    output: OutputOptions = OutputOptions()
 
 
 SCALES = (2, 3, 4, 8)
@@ -88,18 +158,48 @@ class DenoiseRequest(DenoiseOptions):
     image: ImageRef
 
 
-JobRequest = Annotated[InpaintRequest | SuperResolutionRequest | DenoiseRequest, Field(discriminator="task")]
+class DeblurRequest(DeblurOptions):
+    image: ImageRef
+
+
+class RestoreRequest(RestoreOptions):
+    measurement: ImageRef = Field(
+        description="what was measured, as a picture; where the operator loses the colours, a grey one"
+    )
+
+
+class ApplyRequest(ApplyOptions):
+    image: ImageRef
+
+
+JobRequest = Annotated[
+    InpaintRequest | SuperResolutionRequest | DenoiseRequest | DeblurRequest | RestoreRequest,
+    Field(discriminator="task"),
+]
 
 OPTIONS: dict[str, type[CommonOptions]] = {
     "inpaint": InpaintOptions,
     "super_resolution": SuperResolutionOptions,
     "denoise": DenoiseOptions,
+    "deblur": DeblurOptions,
+    "restore": RestoreOptions,
 }
 REQUESTS: dict[str, type[CommonOptions]] = {
     "inpaint": InpaintRequest,
     "super_resolution": SuperResolutionRequest,
     "denoise": DenoiseRequest,
+    "deblur": DeblurRequest,
+    "restore": RestoreRequest,
 }
+PICTURES: dict[str, tuple[str, ...]] = {
+    "inpaint": ("image", "mask"),
+    "super_resolution": ("image",),
+    "denoise": ("image",),
+    "deblur": ("image",),
+    "restore": ("measurement",),
+    "apply": ("image",),
+}
+"""Fields that hold the pictures of a task; the first is what is restored."""
 
 
 class RetryRequest(RequestModel):
@@ -107,18 +207,18 @@ class RetryRequest(RequestModel):
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     priority: Priority | None = None
-    params: RedDiffParams | None = None
+    params: dict[str, Any] | None = Field(None, description="of the solver of the job")
 
 
 class BatchItem(RequestModel):
-    image: ImageRef
+    image: ImageRef = Field(description="for `restore`, the measurement")
     mask: ImageRef | None = None
     params: dict[str, Any] = Field({}, description="options of this item, over `defaults`")
     client_ref: ClientRef | None = None
 
 
 class BatchRequest(RequestModel):
-    task: Task
+    task: RestoringTask
     defaults: dict[str, Any] = Field({}, description="options of every item, as in the task's own request")
     items: Annotated[list[BatchItem], Field(min_length=1)]
     priority: Priority = "normal"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationInfo, field_validator
 
 from api_schemas.base import RequestModel
+from api_schemas.samplers import DapsParams, DdnmParams, DiffpirParams, DpsParams, PigdmParams
 
 Weighting = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
 Symmetry = Literal["none", "mirror", "dihedral"]
@@ -55,7 +56,17 @@ class RedDiffParams(RequestModel):
         return value
 
 
-SolverName = Literal["red_diff"]
+SolverName = Literal["red_diff", "dps", "pigdm", "ddnm", "diffpir", "daps"]
+SolverParams = RedDiffParams | DpsParams | PigdmParams | DdnmParams | DiffpirParams | DapsParams
+PARAMS: dict[str, type[RequestModel]] = {
+    "red_diff": RedDiffParams,
+    "dps": DpsParams,
+    "pigdm": PigdmParams,
+    "ddnm": DdnmParams,
+    "diffpir": DiffpirParams,
+    "daps": DapsParams,
+}
+"""Of each solver."""
 Preset = Literal["fast", "balanced", "quality"]
 _STEPS: dict[str, tuple[int, int, int]] = {
     "inpaint": (20, 40, 80),

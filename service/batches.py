@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api_schemas.jobs import Batch
 from api_schemas.problems import Problem
-from api_schemas.requests import REQUESTS, BatchItem, BatchRequest
+from api_schemas.requests import PICTURES, REQUESTS, BatchItem, BatchRequest
 from service import database
 from service.bodies import canonical, from_json, parse_json
 from service.idempotency import check_repeat, fingerprint, identifier
@@ -108,6 +108,7 @@ class Batches:
     def _job(self, origin: Origin, request: BatchRequest, item: BatchItem, batch_id: str, index: int) -> NewJob:
         named = {"client_ref": item.client_ref} if item.client_ref is not None else {}
         pictures = item.model_dump(mode="json", include={"image", "mask"}, exclude_none=True)
+        pictures[PICTURES[request.task][0]] = pictures.pop("image")
         options = {"priority": request.priority} | request.defaults | item.params | named
         body = parse_json(REQUESTS[request.task], json.dumps({"task": request.task} | options | pictures))
         return self.submissions.build(

@@ -17,14 +17,21 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from api_schemas.images import ImageRef
 from api_schemas.problems import FieldError
-from api_schemas.requests import OPTIONS, REQUESTS, CommonOptions
+from api_schemas.requests import OPTIONS, PICTURES, REQUESTS, ApplyOptions, ApplyRequest
+from service.attachments import ATTACHMENTS, attach
 from service.problems import Refused, refused_by_pydantic, refused_fields, wrong_field
 
 FORM_OVERHEAD = 2**20
 """Bytes of a body that are not pictures."""
 
-NESTED = ("params", "noise", "output", "preview", "metadata")
+NESTED = ("params", "noise", "output", "preview", "metadata", "uncertainty", "kernel", "operator")
 """Form fields that hold JSON text."""
+WORDS = {"noise": ("auto",), "kernel": ("bicubic", "box")}
+"""What some of them may hold besides."""
+MODELS: dict[str, tuple[Any, Any]] = {task: (OPTIONS[task], REQUESTS[task]) for task in OPTIONS} | {
+    "apply": (ApplyOptions, ApplyRequest)
+}
+"""Of each task: the options, and these with the pictures, as JSON holds both."""
 
 Model = TypeVar("Model")
 Picture = bytes | ImageRef
@@ -34,7 +41,8 @@ Picture = bytes | ImageRef
 class TaskBody:
     """What a client asked for, with its pictures as they came."""
 
-    options: CommonOptions
+    options: Any
+    """`CommonOptions` of a restoring task, or `ApplyOptions`."""
     image: Picture
     mask: Picture | None
 
@@ -85,18 +93,28 @@ async def read_task(request: Request, task: str, max_file_bytes: int) -> TaskBod
     """The request of one task, by its content type: a form or JSON."""
     kind = media_type(request)
     if kind == "application/json":
-        return from_json(await read_json(request, REQUESTS[task], max_file_bytes))
+        return from_json(await read_json(request, MODELS[task][1], max_file_bytes))
     if kind != "multipart/form-data":
         raise Refused("unsupported_media_type", "send `multipart/form-data` or `application/json`")
-    return await from_form(await read_form(request, max_file_bytes, files=2), task, max_file_bytes)
+    files = max(2, len(PICTURES[task]) + len(ATTACHMENTS.get(task, ())))  # a mask too many is refused by its name
+    return await from_form(await read_form(request, max_file_bytes, files=files), task, max_file_bytes)
 
 
 def from_json(body: Any) -> TaskBody:
     """A task's request model, with its pictures apart from its options."""
-    fields = body.model_fields_set - {"image", "mask"}
-    values = {name: getattr(body, name) for name in fields}
-    options = OPTIONS[body.task].model_construct(_fields_set=fields, **values)
-    return TaskBody(options, body.image, getattr(body, "mask", None))
+    image, mask = pictures_of(body.task, {name: getattr(body, name) for name in PICTURES[body.task]})
+    model = MODELS[body.task][0]
+    values = {name: getattr(body, name) for name in model.model_fields}
+    fields = body.model_fields_set & values.keys()
+    return TaskBody(model.model_construct(_fields_set=fields, **values), image, mask)
+
+
+def pictures_of(task: str, found: dict[str, Any]) -> tuple[Picture, Picture | None]:
+    """What is restored, and its mask. Raises `validation_failed` where the first is missing."""
+    image, *others = PICTURES[task]
+    if found.get(image) is None:
+        raise wrong_field(f"/{image}", "missing", "Field required")
+    return found[image], found.get(others[0]) if others else None
 
 
 class CompleteForm(MultiPartParser):
@@ -124,20 +142,21 @@ async def read_form(request: Request, max_file_bytes: int, *, files: int) -> For
 
 
 async def from_form(form: FormData, task: str, max_file_bytes: int) -> TaskBody:
-    """Files `image` and `mask`; every other field is an option, nested ones as JSON text."""
+    """Files for the pictures, and for what is nested in other fields; every other field is an option."""
     try:
         check_names(form)
-        pictures = {name: await picture(form[name], name, max_file_bytes) for name in ("image", "mask") if name in form}
-        options = {name: value for name, value in form.items() if name not in pictures}
+        pictures = {name: await picture(form[name], name, max_file_bytes) for name in PICTURES[task] if name in form}
+        attached = {name: form[name] for name in ATTACHMENTS.get(task, ()) if isinstance(form.get(name), UploadFile)}
+        files = {name: await picture(value, name, max_file_bytes) for name, value in attached.items()}
+        options = {name: value for name, value in form.items() if name not in pictures | files}
     finally:
         await form.close()
-    if "image" not in pictures:
-        raise wrong_field("/image", "missing", "Field required")
-    if "mask" in pictures and task != "inpaint":
-        raise wrong_field("/mask", "extra_forbidden", "Extra inputs are not permitted")
+    image, mask = pictures_of(task, pictures)
     sent = {name: option(name, value) for name, value in options.items()}
+    for name, data in files.items():
+        attach(sent, name, data)
     try:
-        return TaskBody(OPTIONS[task].model_validate(sent), pictures["image"], pictures.get("mask"))
+        return TaskBody(MODELS[task][0].model_validate(sent), image, mask)
     except ValidationError as error:
         raise refused_by_pydantic(error, sent) from None
 
@@ -154,12 +173,13 @@ def option(name: str, value: Any) -> Any:
     """The value of a form field, parsed where its name says that it is nested."""
     if isinstance(value, UploadFile):
         raise wrong_field(f"/{name}", "file_unexpected", "this field takes text, not a file")
-    if name not in NESTED or (name == "noise" and value == "auto"):
+    if name not in NESTED or value in WORDS.get(name, ()):
         return value
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
-        raise wrong_field(f"/{name}", "json_invalid", "this form field takes JSON text") from None
+        detail = "this form field takes JSON text" + "".join(f", or `{word}`" for word in WORDS.get(name, ()))
+        raise refused_fields([FieldError(pointer=f"/{name}", code="json_invalid", detail=detail)]) from None
 
 
 async def picture(value: str | UploadFile, name: str, max_file_bytes: int) -> Picture:

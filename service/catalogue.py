@@ -4,19 +4,79 @@ from typing import Any
 
 from api_schemas.catalogue import OperatorOut, PriorOut, SolverOut
 from api_schemas.operators import OPERATORS
-from api_schemas.solvers import PRESETS, RedDiffParams
+from api_schemas.requests import OPTIONS
+from api_schemas.solvers import PARAMS, PRESETS
 from priors.manifest import PriorInfo
 from service.settings import Settings
 
+LINEAR_ONLY = frozenset({"ddnm"})
+NEEDS_GRADIENT = frozenset({"dps", "pigdm"})
+"""As in `solvers.catalogue`, which imports torch; a test compares them."""
+
+
+def sampler(name: str, title: str, reference: str, hint: str) -> SolverOut:
+    """A solver that draws from the posterior. All take every task, and have one default each."""
+    return SolverOut(
+        name=name,
+        title=title,
+        reference=reference,
+        tasks=list(OPTIONS),
+        operators="linear" if name in LINEAR_ONLY else "any",
+        differentiates=name in NEEDS_GRADIENT,
+        hint=hint,
+        params_schema=PARAMS[name].model_json_schema(),
+        presets={},
+    )
+
+
+SAMPLE = "gives one sample of the posterior, or the mean of `num_samples`"
 SOLVERS: dict[str, SolverOut] = {
-    "red_diff": SolverOut(
-        name="red_diff",
-        title="RED-Diff: variational restoration with a diffusion denoiser as regulariser",
-        reference="Mardani, Song, Kautz, Vahdat: A Variational Perspective on Solving Inverse Problems with Diffusion "
-        "Models, 2023, arXiv:2305.04391",
-        tasks=["inpaint", "super_resolution", "denoise"],
-        params_schema=RedDiffParams.model_json_schema(),
-        presets=PRESETS,
+    each.name: each
+    for each in (
+        SolverOut(
+            name="red_diff",
+            title="RED-Diff: variational restoration with a diffusion denoiser as regulariser",
+            reference="Mardani, Song, Kautz, Vahdat: A Variational Perspective on Solving Inverse Problems with "
+            "Diffusion Models, 2023, arXiv:2305.04391",
+            tasks=list(OPTIONS),
+            operators="any",
+            differentiates=False,
+            hint="aims at the mean of the posterior with few calls; one denoiser call a step",
+            params_schema=PARAMS["red_diff"].model_json_schema(),
+            presets=PRESETS,
+        ),
+        sampler(
+            "dps",
+            "DPS: diffusion posterior sampling",
+            "Chung et al.: Diffusion Posterior Sampling for General Noisy Inverse Problems, 2023, arXiv:2209.14687",
+            f"{SAMPLE}; a denoiser call and its derivative a step; takes any operator",
+        ),
+        sampler(
+            "pigdm",
+            "PiGDM: pseudo-inverse guided diffusion",
+            "Song, Vahdat, Mardani, Kautz: Pseudoinverse-Guided Diffusion Models for Inverse Problems, 2023",
+            f"{SAMPLE}; a denoiser call and its derivative a step",
+        ),
+        sampler(
+            "ddnm",
+            "DDNM: restoration in the null space of the operator",
+            "Wang, Yu, Zhang: Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model, 2023, "
+            "arXiv:2212.00490",
+            f"{SAMPLE}; one denoiser call a step; linear operators only",
+        ),
+        sampler(
+            "diffpir",
+            "DiffPIR: plug-and-play restoration by a diffusion model",
+            "Zhu et al.: Denoising Diffusion Models for Plug-and-Play Image Restoration, 2023, arXiv:2305.08995",
+            f"{SAMPLE}; one denoiser call a step",
+        ),
+        sampler(
+            "daps",
+            "DAPS: decoupled annealing posterior sampling",
+            "Zhang et al.: Improving Diffusion Inverse Problem Solving with Decoupled Noise Annealing, 2024, "
+            "arXiv:2407.01521",
+            f"{SAMPLE}; `ode_steps` denoiser calls a step",
+        ),
     )
 }
 

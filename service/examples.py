@@ -12,11 +12,39 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "inpaint": {"image": {"file_id": FILE_ID}, "mask": {"file_id": FILE_ID}, "seed": 7},
     "super_resolution": {"image": {"file_id": FILE_ID}, "scale": 4, "kernel": "bicubic"},
     "denoise": {"image": {"file_id": FILE_ID}, "noise": {"sigma_255": 25}, "preset": "balanced"},
+    "deblur": {
+        "image": {"file_id": FILE_ID},
+        "kernel": {"kind": "motion", "length": 9, "angle": 30},
+        "uncertainty": {"method": "ensemble", "samples": 8},
+    },
+    "restore": {
+        "measurement": {"file_id": FILE_ID},
+        "operator": {
+            "kind": "compose",
+            "operators": [
+                {"kind": "blur", "kernel": {"kind": "gaussian", "width": 1.5}},
+                {"kind": "downsample", "scale": 2},
+            ],
+        },
+        "noise": {"sigma": 0.01},
+        "solver": "diffpir",
+        "params": {"steps": 50},
+    },
+    "apply": {
+        "image": {"file_id": FILE_ID},
+        "operator": {"kind": "mask", "pattern": {"kind": "random", "missing": 0.5, "seed": 1}},
+        "direction": "forward",
+        "noise": {"sigma": 0.05},
+        "seed": 3,
+    },
 }
 FORMS: dict[str, dict[str, Any]] = {
     "inpaint": {"image": "@photo.png", "mask": "@mask.png", "mask_mode": "white_unknown"},
     "super_resolution": {"image": "@photo.png", "scale": 4},
     "denoise": {"image": "@photo.png", "noise": '{"sigma_255": 25}'},
+    "deblur": {"image": "@photo.png", "kernel_image": "@kernel.png", "boundary": "reflect"},
+    "restore": {"measurement": "@small.png", "operator": '{"kind": "downsample", "scale": 2, "kernel": "box"}'},
+    "apply": {"image": "@photo.png", "operator": '{"kind": "blur", "kernel": {"kind": "disk", "radius": 3}}'},
 }
 INPUT = {"file_id": FILE_ID, "sha256": SHA256, "width": 256, "height": 256, "media_type": "image/png", "bytes": 98304}
 JOB: dict[str, Any] = {
@@ -119,7 +147,10 @@ SOLVERS = {
             "object": "solver",
             "title": "RED-Diff: variational restoration with a diffusion denoiser as regulariser",
             "reference": "Mardani et al. 2023, arXiv:2305.04391",
-            "tasks": ["inpaint", "super_resolution", "denoise"],
+            "tasks": ["inpaint", "super_resolution", "denoise", "deblur", "restore"],
+            "operators": "any",
+            "differentiates": False,
+            "hint": "aims at the mean of the posterior with few calls; one denoiser call a step",
             "params_schema": {"type": "object", "properties": {"steps": {"type": "integer"}}},
             "presets": {"denoise": {"fast": {"mode": "fast", "steps": 8}}},
         }
@@ -138,12 +169,13 @@ OPERATORS = {
 INFO = {
     "name": "rediffuse",
     "version": "0.1.0",
-    "tasks": ["inpaint", "super_resolution", "denoise"],
+    "tasks": ["inpaint", "super_resolution", "denoise", "deblur", "restore"],
     "default_prior": "natural-v0",
     "workers": 1,
     "limits": {
         "max_file_bytes": 104857600,
         "max_pixels": 20000000,
+        "max_apply_pixels": 1048576,
         "min_side": 16,
         "max_batch_items": 1000,
         "max_queued": 10000,

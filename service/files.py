@@ -51,9 +51,14 @@ class FileRepository:
         self._blobs = threading.Lock()
         """Held where a blob comes or goes, so that none goes while a file of the same bytes arrives."""
 
-    def ingest(self, owner: str, data: bytes, expires_in: float | None = None) -> tuple[StoredFile, bool]:
-        """Check and store a picture; the second value is True where it is new. Raises imaging.ImageRefused."""
-        info = asdict(imaging.inspect(data, self.limits))
+    def ingest(
+        self, owner: str, data: bytes, expires_in: float | None = None, *, limits: imaging.ImageLimits | None = None
+    ) -> tuple[StoredFile, bool]:
+        """Check and store a picture; the second value is True where it is new. Raises imaging.ImageRefused.
+
+        limits: in place of the usual ones, for a picture that is no input of its own, such as a kernel.
+        """
+        info = asdict(imaging.inspect(data, limits or self.limits))
         now = database.now()
         stored = StoredFile(
             id=file_id(owner, info["sha256"]),

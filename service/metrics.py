@@ -94,7 +94,7 @@ def counted(body: JobBody, metrics: EngineMetrics) -> JobBody:
             status, code = "interrupted", ""
             raise
         finally:
-            solver = claim.request["solver"]
+            solver = claim.request.get("solver", "")  # an operator that is applied needs none
             metrics.job_finished(claim.task, solver, status, code, time.perf_counter() - began)
 
     return run

@@ -7,19 +7,13 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from api_schemas.problems import Problem
-from api_schemas.requests import (
-    BatchRequest,
-    DenoiseRequest,
-    InpaintRequest,
-    RetryRequest,
-    SuperResolutionRequest,
-)
+from api_schemas.requests import PICTURES, REQUESTS, ApplyRequest, BatchRequest, RetryRequest
 from service import examples
+from service.attachments import ATTACHMENTS
 from service.problems import responses
 
-BODIES = (InpaintRequest, SuperResolutionRequest, DenoiseRequest, RetryRequest, BatchRequest, Problem)
+BODIES = (*REQUESTS.values(), ApplyRequest, RetryRequest, BatchRequest, Problem)
 REF = "#/components/schemas/"
-TASK_MODELS = {"inpaint": InpaintRequest, "super_resolution": SuperResolutionRequest, "denoise": DenoiseRequest}
 BINARY = {"type": "string", "format": "binary"}
 
 
@@ -33,23 +27,25 @@ def content(schema: dict[str, Any], example: Any) -> dict[str, Any]:
 
 def task_body(task: str) -> dict[str, Any]:
     """The two forms of a task's request."""
-    model = TASK_MODELS[task]
+    model = (REQUESTS | {"apply": ApplyRequest})[task]
     body = json_body({"$ref": REF + model.__name__}, examples.REQUESTS[task])
-    form = form_schema(model.model_json_schema(ref_template=REF + "{model}"))
+    form = form_schema(task, model.model_json_schema(ref_template=REF + "{model}"))
     body["requestBody"]["content"]["multipart/form-data"] = content(form, examples.FORMS[task])
     return body
 
 
-def form_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """A request model as a form: pictures are files, objects are JSON text."""
-    pictures = {name: BINARY for name in ("image", "mask") if name in schema["properties"]}
-    properties = {key: value for key, value in schema["properties"].items() if key != "task"} | pictures
-    return {"type": "object", "properties": properties, "required": ["image"], "additionalProperties": False}
+def form_schema(task: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A request model as a form: pictures are files, objects are JSON text; files may stand for what is nested."""
+    attached = ATTACHMENTS.get(task, ())
+    files = {name: BINARY for name in (*PICTURES[task], *attached)}
+    properties = {key: value for key, value in schema["properties"].items() if key != "task"} | files
+    required = [name for name in schema["required"] if name != "kernel" or "kernel_image" not in attached]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def job_body() -> dict[str, Any]:
-    models = [{"$ref": REF + model.__name__} for model in TASK_MODELS.values()]
-    mapping = {task: REF + model.__name__ for task, model in TASK_MODELS.items()}
+    models = [{"$ref": REF + model.__name__} for model in REQUESTS.values()]
+    mapping = {task: REF + model.__name__ for task, model in REQUESTS.items()}
     schema = {"oneOf": models, "discriminator": {"propertyName": "task", "mapping": mapping}}
     return json_body(schema, examples.REQUESTS["denoise"] | {"task": "denoise"})
 
@@ -91,19 +87,26 @@ def creates_job(*refusals: str) -> dict[int | str, dict[str, Any]]:
     return waited | queued | responses(*refusals)
 
 
+def applies(*refusals: str) -> dict[int | str, dict[str, Any]]:
+    """Answers of the route that applies an operator."""
+    picture = {"description": "the picture, or the job", "content": IMAGES | {"application/json": JOB}}
+    return {200: picture} | responses(*refusals)
+
+
+JOB = content({"$ref": REF + "Job"}, examples.JOB)
 IMAGES = pictures("image/png", "image/tiff", "image/webp", "image/jpeg")
-ALL_IMAGES = IMAGES | pictures("image/gif", "image/bmp")
+ALL_FILES = IMAGES | pictures("image/gif", "image/bmp", "application/octet-stream")
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "as in `If-None-Match`"}}
 RESULT = UNCHANGED | {
     200: {
         "description": "the picture, or the job",
-        "content": IMAGES | {"application/json": content({"$ref": REF + "Job"}, examples.JOB)},
+        "content": IMAGES | {"application/json": JOB},
     },
     206: {"description": "the part that `Range` asks for", "content": IMAGES},
 }
 ARTIFACT = UNCHANGED | {
-    200: {"description": "the file", "content": ALL_IMAGES},
-    206: {"description": "the part that `Range` asks for", "content": ALL_IMAGES},
+    200: {"description": "the file", "content": ALL_FILES},
+    206: {"description": "the part that `Range` asks for", "content": ALL_FILES},
 }
 EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"description": "the events", "content": {"text/event-stream": {"example": examples.EVENT_STREAM}}}

@@ -37,6 +37,9 @@ OUTAGES = (OperationalError, NoConnection, StoreError)
 """What the libraries below raise when a disk is full or a server is away."""
 AFTER_OUTAGE_S = 10
 
+OF_FIELD = {"kernel": "kernel_invalid", "operator": "operator_invalid"}
+"""Fields of a body that have a code of their own."""
+
 Location = Sequence[str | int]
 
 
@@ -72,7 +75,17 @@ def refused_by_pydantic(error: ValidationError, sent: Any) -> Refused:
 def refused_fields(errors: Sequence[FieldError]) -> Refused:
     first = errors[0]
     others = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Refused("validation_failed", f"{first.pointer or 'the body'}: {first.detail}{others}", errors=errors)
+    codes = {code_of(each) for each in errors}
+    code = codes.pop() if len(codes) == 1 else "validation_failed"
+    return Refused(code, f"{first.pointer or 'the body'}: {first.detail}{others}", errors=errors)
+
+
+def code_of(error: FieldError) -> str:
+    """That of the field, unless the field is not there at all."""
+    _, field, *inside = f"{error.pointer}/".split("/")
+    if error.code == "missing" and inside == [""]:
+        return "validation_failed"
+    return OF_FIELD.get(field, "validation_failed")
 
 
 def field_error(where: str, found: Mapping[str, Any]) -> FieldError:
@@ -81,14 +94,22 @@ def field_error(where: str, found: Mapping[str, Any]) -> FieldError:
 
 
 def pointer(location: Location, sent: Any, kind: str) -> str:
-    """JSON pointer of a pydantic location. Names of union branches, which are not in what was sent, are left out."""
+    """JSON pointer of a pydantic location. Names of union branches, which are not in what was sent, are left out.
+
+    A branch that is told by `kind` comes first in its object, where a field of the same name (a mask's `mask`) may be.
+    """
     if kind in ("union_tag_not_found", "union_tag_invalid") and not location:
         return "/task"
     parts: list[str] = []
+    branch = None
     for index, part in enumerate(location):
+        if part == branch:
+            branch = None
+            continue
         inside = (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and isinstance(part, int))
         if inside:
             sent = sent[part]
+            branch = sent.get("kind") if isinstance(sent, dict) else None
         if inside or (kind == "missing" and index == len(location) - 1):
             parts.append(str(part).replace("~", "~0").replace("/", "~1"))
     return "".join(f"/{part}" for part in parts)

@@ -12,6 +12,7 @@ from service import database
 from service.files import FileRepository
 from service.metrics import retire
 from service.queue.base import JobQueue, JobRecord
+from service.queue.rows import digests
 from service.storage import Storage, job_prefix
 
 INTERVAL_S = 60.0
@@ -56,8 +57,7 @@ class Retention:
         for record in records:
             self.storage.delete_prefix(job_prefix(record.id))
         self.queue.delete([record.id for record in records])
-        inputs = [record.request.get(name) for record in records for name in ("image", "mask")]
-        self.files.release([picture["sha256"] for picture in inputs if picture])
+        self.files.release([sha256 for record in records for sha256 in digests(record.request)])
 
     def was_removed(self, owner: str, job_id: str) -> bool:
         query = sa.select(removed.c.id).where(removed.c.id == job_id, removed.c.owner == owner)

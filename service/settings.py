@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(100 * 2**20, gt=0)
     max_pixels: int = Field(20_000_000, gt=0)
     """Of an input, and of a result."""
+    max_apply_pixels: int = Field(2**20, gt=0)
+    """Of a picture at `/v1/operators/apply`, which is waited for."""
     min_side: int = Field(16, gt=0)
     """Shortest side of an input in pixels."""
     max_batch_items: int = Field(1000, gt=0)

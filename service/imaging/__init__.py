@@ -3,8 +3,9 @@
 from service.imaging.decode import decode, inspect
 from service.imaging.encode import encode
 from service.imaging.errors import ImageRefused
+from service.imaging.kernels import kernel_picture
 from service.imaging.limits import ImageLimits
-from service.imaging.masks import observed_mask
+from service.imaging.masks import observed_at, observed_mask
 from service.imaging.opening import sniff_media_type
 from service.imaging.picture import Encoded, ImageInfo, Picture
 from service.imaging.preview import preview_jpeg
@@ -18,6 +19,8 @@ __all__ = [
     "decode",
     "encode",
     "inspect",
+    "kernel_picture",
+    "observed_at",
     "observed_mask",
     "preview_jpeg",
     "sniff_media_type",

@@ -10,6 +10,7 @@ RefusalCode = Literal[
     "mask_size_mismatch",
     "mask_empty",
     "mask_full",
+    "kernel_invalid",
 ]
 
 

@@ -33,14 +33,26 @@ def observed_mask(
     Raises ImageRefused: `mask_size_mismatch`, `mask_empty`, `mask_full`, and as `decode` for the mask's bytes.
     """
     mask = _own_alpha(picture, mode) if mask_data is None else _read_mask(mask_data, limits)
-    if mask.size != (picture.width, picture.height):
+    return _observed(mask, (picture.width, picture.height), mode, threshold, grow)
+
+
+def observed_at(
+    mask_data: bytes, width: int, height: int, *, mode: MaskMode, threshold: float, grow: int, limits: ImageLimits
+) -> np.ndarray:
+    """`observed_mask` of a mask for pictures of this size, none of which is at hand."""
+    return _observed(_read_mask(mask_data, limits), (width, height), mode, threshold, grow)
+
+
+def _observed(mask: "_Mask", size: tuple[int, int], mode: MaskMode, threshold: float, grow: int) -> np.ndarray:
+    width, height = size
+    if mask.size != size:
         raise ImageRefused(
             "mask_size_mismatch",
-            f"The mask is {mask.size[0]} x {mask.size[1]} pixels and the image is {picture.width} x {picture.height}, "
+            f"The mask is {mask.size[0]} x {mask.size[1]} pixels and the image is {width} x {height}, "
             "both after their EXIF rotation; they must be equal.",
         )
     unknown = _unknown(mask, mode, threshold)
-    said = f"The {picture.width} x {picture.height} mask, read as {mode} with threshold {threshold:g},"
+    said = f"The {width} x {height} mask, read as {mode} with threshold {threshold:g},"
     if not unknown.any():
         raise ImageRefused("mask_empty", f"{said} marks no pixel as unknown.{_hint(mask, mode)}")
     if grow:

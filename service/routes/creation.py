@@ -5,16 +5,19 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 
 from service.auth import Owner
 from service.bodies import TaskBody, read_task
 from service.context import Context, Ctx
 from service.idempotency import IdempotencyKey
-from service.negotiation import cancel_after, negotiate, prefer_wait
+from service.negotiation import MAX_WAIT_S, cancel_after, negotiate, prefer_wait
+from service.problems import Refused
 from service.queue.base import JobRecord
 from service.results import FORMATS
 from service.submission import Origin
 
+RETRY_AFTER_S = 10
 REFUSALS = (
     "malformed_request",
     "file_not_found",
@@ -36,6 +39,9 @@ REFUSALS = (
     "mask_empty",
     "mask_full",
     "scale_unsupported",
+    "kernel_invalid",
+    "operator_invalid",
+    "operator_shape_mismatch",
     "idempotency_key_reused",
     "queue_full",
     "not_ready",
@@ -60,6 +66,20 @@ class Creation:
         job_id = await self.ctx.decode(self.ctx.submissions.create, self.origin, body)
         self.ctx.metrics.submitted.labels(body.options.task).inc()
         return await self.answer(job_id)
+
+    async def applied(self, body: TaskBody) -> Response:
+        """The picture that an operator makes: a job like others, but one that is waited for. Raises `not_ready`."""
+        depth = await run_in_threadpool(self.ctx.queue.depth)
+        if not depth.workers:
+            raise Refused("not_ready", "no worker runs", headers={"Retry-After": str(RETRY_AFTER_S)})
+        job_id = await self.ctx.decode(self.ctx.submissions.create, self.origin, body)
+        self.ctx.metrics.submitted.labels(body.options.task).inc()
+        await self.ctx.watcher.wait_for_end(job_id, MAX_WAIT_S if self.wait_s is None else self.wait_s)
+        record = await self.ctx.load(self.origin.owner, job_id)
+        if not record.is_terminal:
+            await run_in_threadpool(self.ctx.queue.cancel, job_id)
+            raise Refused("not_ready", "every worker is busy", headers={"Retry-After": str(RETRY_AFTER_S)})
+        return await self.ctx.decode(self.ctx.results.answer, self.request, record)
 
     async def answer(self, job_id: str) -> Response:
         """202 with the job; with `Prefer: wait` 200 with the ended job, or the picture for who accepts only that."""

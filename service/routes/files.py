@@ -11,10 +11,10 @@ from service.bodies import read_file
 from service.context import Ctx, OwnedFile
 from service.downloads import send_bytes
 from service.idempotency import IdempotencyKey
+from service.intake import naming
 from service.presentation import present_file
 from service.problems import Refused, responses
 from service.storage import BlobMissing
-from service.submission import naming
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 REFUSALS = (

@@ -88,7 +88,7 @@ async def cancel_job(ctx: Ctx, job: OwnedJob) -> Response:
         await run_in_threadpool(ctx.queue.cancel, job.id)
         before, job = job, await ctx.load(job.owner, job.id)
         if job.status == "canceled" and before.status == "queued":
-            ctx.metrics.jobs.job_finished(job.task, job.request["solver"], "canceled")
+            ctx.metrics.jobs.job_finished(job.task, job.request.get("solver", ""), "canceled")
     body = (await ctx.present(job)).model_dump_json()
     return Response(body, 200 if job.is_terminal else 202, media_type="application/json")
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api_schemas.requests import OPTIONS, REQUESTS, DenoiseOptions, JobRequest
+from api_schemas.requests import OPTIONS, PICTURES, REQUESTS, ApplyRequest, DenoiseOptions, JobRequest
+from api_schemas.samplers import DapsParams, DpsParams
+from api_schemas.solvers import RedDiffParams
 from service import examples
 
 
@@ -24,8 +26,27 @@ def test_the_examples_of_the_description_are_valid(task: str) -> None:
 
 @pytest.mark.parametrize("task", OPTIONS)
 def test_a_request_has_the_fields_of_its_options_and_the_pictures(task: str) -> None:
-    assert set(REQUESTS[task].model_fields) - set(OPTIONS[task].model_fields) <= {"image", "mask"}
-    assert OPTIONS[task]().model_dump()["task"] == task
+    assert set(REQUESTS[task].model_fields) - set(OPTIONS[task].model_fields) == set(PICTURES[task])
+    assert OPTIONS[task].model_fields["task"].default == task
+
+
+def test_the_example_of_an_operator_alone_is_valid() -> None:
+    assert ApplyRequest.model_validate_json(json.dumps(examples.REQUESTS["apply"]), strict=True).seed == 3
+
+
+def test_parameters_are_those_of_the_solver() -> None:
+    assert DenoiseOptions().params == RedDiffParams()
+    assert DenoiseOptions(solver="dps").params == DpsParams()
+    assert DenoiseOptions.model_validate({"solver": "daps", "params": {"ode_steps": 2}}).params == DapsParams(
+        ode_steps=2
+    )
+    assert locations(DenoiseOptions, {"solver": "dps", "params": {"mode": "fast"}}) == {("params", "mode")}
+    assert locations(DenoiseOptions, {"solver": "ddnm", "params": {"eta": 2, "steps": 0}}) == {
+        ("params", "eta"),
+        ("params", "steps"),
+    }
+    with pytest.raises(ValidationError, match="no parameters of dps"):
+        DenoiseOptions(solver="dps", params=RedDiffParams())
 
 
 def test_a_slip_is_never_ignored() -> None:

@@ -3,7 +3,9 @@
 import jsonschema
 
 from api_schemas.catalogue import InfoOut, PriorOut
+from api_schemas.operators import OPERATORS
 from service import __version__
+from solvers import catalogue as solvers
 from tests.service.api import Api, assert_problem
 from tests.service.queue.processes import wait_for
 
@@ -37,15 +39,23 @@ def test_a_prior_is_loaded_and_unloaded_on_request(api: Api) -> None:
 def test_solvers_tell_their_parameters(idle: Api) -> None:
     solver = idle.http.get("/v1/solvers").json()["data"][0]
     assert idle.http.get(f"/v1/solvers/{solver['name']}").json() == solver
-    assert set(solver["presets"]) == set(solver["tasks"])
+    assert solver["presets"]
     for params in [params for presets in solver["presets"].values() for params in presets.values()]:
         jsonschema.validate(params, solver["params_schema"])
     assert_problem(idle.http.get("/v1/solvers/magic"), "solver_not_found")
 
 
+def test_solvers_are_those_that_there_are(idle: Api) -> None:
+    listed = {each["name"]: each for each in idle.http.get("/v1/solvers").json()["data"]}
+    assert set(listed) == set(solvers.SOLVERS)
+    assert {name for name, each in listed.items() if each["differentiates"]} == solvers.NEEDS_GRADIENT
+    assert {name for name, each in listed.items() if each["operators"] == "linear"} == solvers.LINEAR_ONLY
+    assert all(each["hint"] and each["params_schema"]["description"] for each in listed.values())
+
+
 def test_operators_tell_their_fields(idle: Api) -> None:
     operators = {each["name"]: each for each in idle.http.get("/v1/operators").json()["data"]}
-    assert set(operators) == {"mask", "downsample", "identity"}
+    assert set(operators) == set(OPERATORS)
     assert operators["downsample"]["params_schema"]["properties"]["scale"]["enum"] == [2, 3, 4, 8]
     assert "\n" not in operators["mask"]["description"]
 

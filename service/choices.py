@@ -1,0 +1,64 @@
+"""Which solver and which prior may do what a request asks for."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from api_schemas.operators import is_linear
+from api_schemas.solvers import PARAMS
+from service.catalogue import SOLVERS, Catalogue
+from service.problems import Refused, refused_by_pydantic, refused_fields, wrong_field
+from service.queue.base import Json
+from service.shapes import operator_of
+
+LATENT_TASKS = ("inpaint", "super_resolution")
+"""What a prior on latents is for: where so much is missing that the error of its decoder does not matter."""
+
+
+def check_solver(request: Json) -> None:
+    """Raises `unknown_solver`, and `operator_invalid` where a solver for linear operators is given another."""
+    solver, operator = SOLVERS.get(request["solver"]), operator_of(request)
+    if solver is None or request["task"] not in solver.tasks:
+        able = ", ".join(name for name, each in SOLVERS.items() if request["task"] in each.tasks)
+        detail = f"{request['solver']!r} is not a solver of this task; there are: {able}"
+        raise wrong_field("/solver", "unknown", detail, problem_code="unknown_solver")
+    if solver.operators == "linear" and operator is not None and not is_linear(operator):
+        able = ", ".join(name for name, each in SOLVERS.items() if each.operators == "any")
+        detail = f"{solver.name} needs a linear operator; others do not: {able}"
+        raise wrong_field("/operator", "nonlinear", detail, problem_code="operator_invalid")
+
+
+def choose_prior(catalogue: Catalogue, request: Json) -> Json:
+    """The prior by name and digest. Raises `not_ready`, `unknown_prior` and `incompatible_prior`."""
+    name = request["prior"]
+    prior = catalogue.prior(catalogue.default_prior if name is None else name)
+    if prior is None and name is None:
+        raise Refused("not_ready", f"the default prior {catalogue.default_prior!r} cannot be read")
+    if prior is None:
+        known = ", ".join(each.id for each in catalogue.priors())
+        detail = f"{name!r} is not a prior here; there are: {known}"
+        raise wrong_field("/prior", "unknown", detail, problem_code="unknown_prior")
+    if prior.kind == "latent" and not suits_latents(request):
+        detail = (
+            f"{prior.id!r} is a prior on latents, for {' and '.join(LATENT_TASKS)} by `red_diff` in mode `fast` only, "
+            "without samples and uncertainty"
+        )
+        raise wrong_field("/prior", "incompatible", detail, problem_code="incompatible_prior")
+    return {"prior": prior.id, "prior_digest": prior.digest}
+
+
+def suits_latents(request: Json) -> bool:
+    is_fast = request["solver"] == "red_diff" and request["params"]["mode"] == "fast"
+    has_ensemble = request.get("uncertainty") is not None or request.get("num_samples", 0) > 0
+    return request["task"] in LATENT_TASKS and is_fast and not has_ensemble
+
+
+def params_of(solver: str, sent: dict[str, Any]) -> Json:
+    """Every parameter of a solver, from what a client sent. Raises `validation_failed`."""
+    try:
+        return PARAMS[solver].model_validate(sent, strict=True).model_dump(mode="json")
+    except ValidationError as error:
+        found = refused_by_pydantic(error, sent).problem.errors
+        raise refused_fields(
+            [each.model_copy(update={"pointer": f"/params{each.pointer}"}) for each in found]
+        ) from None

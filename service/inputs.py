@@ -1,0 +1,101 @@
+"""The inputs of a task besides its picture: mask, kernel, operator, and whether the result would be too large."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from api_schemas.requests import SCALES, InpaintOptions
+from service import imaging
+from service.bodies import Picture
+from service.files import StoredFile
+from service.intake import Intake, describe, naming
+from service.operands import Operands
+from service.problems import wrong_field
+from service.queue.base import Json
+from service.shapes import COLOURS, from_image, from_measurement, measured_channels
+
+GREY_MODES = ("1", "L", "LA", "I;16", "LA;16")
+"""Modes of files that cannot hold colours."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Blocking; safe to share between threads. Everything raises Refused."""
+
+    intake: Intake
+    operands: Operands
+    max_pixels: int
+    max_apply_pixels: int
+
+    def of_task(self, owner: str, options: Any, image: StoredFile, mask: Picture | None) -> Json:
+        """The fields of the resolved request that name stored inputs."""
+        match options.task:
+            case "inpaint":
+                return {"mask": self._mask(owner, options, image, mask)}
+            case "super_resolution":
+                check_scale(options.scale, image, self.max_pixels)
+                return self._kernel(owner, options, image, options.scale)
+            case "deblur":
+                return self._kernel(owner, options, image)
+            case "restore" | "apply":
+                return self._operator(owner, options, image)
+            case _:
+                return {}
+
+    def _kernel(self, owner: str, options: Any, image: StoredFile, scale: int = 1) -> Json:
+        if isinstance(options.kernel, str):
+            return {}
+        kernel = self.operands.kernel(owner, options.kernel.model_dump(mode="json"), "kernel")
+        self.operands.check_kernel_size(kernel, "kernel", scale * image.info["height"], scale * image.info["width"])
+        return {"kernel": kernel}
+
+    def _operator(self, owner: str, options: Any, image: StoredFile) -> Json:
+        """Of a restoration, where the picture is the measurement, or of an application of the operator alone."""
+        operator = options.operator.model_dump(mode="json")
+        is_measured = options.task == "restore" or options.direction != "forward"
+        channels = measured_channels(operator) if is_measured else COLOURS
+        shape = (channels, image.info["height"], image.info["width"])
+        resolved = self.operands.resolve(owner, operator, shape, is_measured=is_measured)
+        shapes = (from_measurement if is_measured else from_image)(resolved, shape)
+        _, height, width = max(shapes, key=lambda each: each[1] * each[2])
+        limit = self.max_apply_pixels if options.task == "apply" else self.max_pixels
+        if height * width > limit:
+            detail = f"the operator has to do with {height:,} x {width:,} pixels; the limit is {limit:,}"
+            raise wrong_field("/operator", "too_large", detail, problem_code="image_too_many_pixels")
+        if is_measured and channels == 1:
+            self._check_grey(image, "measurement" if options.task == "restore" else "image")
+        return {"operator": resolved}
+
+    def _check_grey(self, image: StoredFile, field: str) -> None:
+        if image.info["mode"] in GREY_MODES:
+            return
+        rgb = imaging.decode(self.intake.content(image), self.intake.files.limits).rgb
+        if (rgb != rgb[..., :1]).any():
+            detail = "the operator loses the colours, and this picture has some"
+            raise wrong_field(f"/{field}", "colours", detail, problem_code="operator_shape_mismatch")
+
+    def _mask(self, owner: str, options: InpaintOptions, image: StoredFile, mask: Picture | None) -> Json | None:
+        if mask is None and options.mask_mode != "alpha_unknown":
+            raise wrong_field("/mask", "missing", "a mask is needed, except with mask_mode `alpha_unknown`")
+        stored = None if mask is None else self.intake.take(owner, mask, "mask")
+        picture = imaging.decode(self.intake.content(image), self.intake.files.limits)
+        data = None if stored is None else self.intake.content(stored)
+        with naming("mask"):
+            imaging.observed_mask(
+                data,
+                picture,
+                mode=options.mask_mode,
+                threshold=options.mask_threshold,
+                grow=options.grow_mask,
+                limits=self.intake.files.limits,
+            )
+        return None if stored is None else describe(stored)
+
+
+def check_scale(scale: int, image: StoredFile, max_pixels: int) -> None:
+    if scale not in SCALES:
+        detail = f"{scale} is not offered; there are {', '.join(map(str, SCALES))}"
+        raise wrong_field("/scale", "unknown", detail, problem_code="scale_unsupported")
+    pixels = image.info["width"] * image.info["height"] * scale**2
+    if pixels > max_pixels:
+        detail = f"the result would have {pixels:,} pixels; the limit is {max_pixels:,}"
+        raise wrong_field("/scale", "too_large", detail, problem_code="image_too_many_pixels")
