@@ -24,6 +24,9 @@ class Prior(Protocol):
 
         x: (N, C, H, W) float32, clean image in [-1, 1] plus `sigma` times white noise. sigma: (N,) float32, one level
         for each sample. Returns (N, C, H, W) float32. Rows never influence each other. Not clipped.
+
+        Where `info.differentiable`, autograd can go through it to `x`. Weights are frozen, so that it keeps no more
+        than activations.
         """
         ...
 

@@ -50,6 +50,7 @@ class PriorInfo:
     sigma_max: float = float("inf")
     """Noise range it was trained on, as a standard deviation on the [-1, 1] scale."""
     differentiable: bool = True
+    """Whether `denoise` can be differentiated in `x`; a prior of kind `latent` cannot, for now."""
     parameterisation: str = "x0"
     symmetries: str = "none"
     """Of the pictures it was trained on, one of `SYMMETRIES`: under these, its answers differ by its errors only."""
@@ -126,6 +127,7 @@ def read_manifest(folder: Path) -> PriorInfo:
         fully_convolutional=convolutional,
         sigma_min=float(fields["sigma_min"]),
         sigma_max=float(fields["sigma_max"]),
+        differentiable=fields["kind"] == "pixel",
         parameterisation=fields["parameterisation"],
         symmetries=symmetries,
         licence=fields["licence"],

@@ -48,6 +48,7 @@ def test_a_latent_prior_says_how_many_pixels_a_latent_stands_for(tmp_path: Path)
     latent = read_manifest(write(tmp_path / "latent", FIELDS | {"kind": "latent", "latent_factor": 8}))
     pixel = read_manifest(write(tmp_path / "pixel", FIELDS))
     assert (latent.kind, latent.latent_factor) == ("latent", 8)
+    assert pixel.differentiable and not latent.differentiable
     assert (pixel.kind, pixel.latent_factor) == ("pixel", 1)
 
 
