@@ -1,43 +1,64 @@
-"""How the spread of an ensemble becomes a standard deviation: a few numbers for each task, measured for a prior.
+"""How far a spread is from the errors that are made: a few numbers for each task, measured for a prior.
 
-They are fitted on training photographs by `python -m benchmarks.calibrate --prior NAME` and lie beside the prior, in
-`calibration.json`, since they say how far that prior is from the truth.
+They lie beside the prior, since they say how wrong that prior is, and name the weights that they were measured with.
+`python -m benchmarks.calibrate --prior NAME` fits them to training photographs.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 FILE = "calibration.json"
-"""In the folder of a prior."""
+"""In the folder of the prior."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """deviation = sqrt((scale * spread)^2 + floor^2), on the [-1, 1] scale."""
+    """deviation = scale * undersampling^growth * spread."""
 
     scale: float = 1.0
-    floor: float = 0.0
+    growth: float = 0.0
+    """What a weak prior does not know grows with what the measurement leaves out."""
     measured: bool = False
-    """Whether the numbers were fitted for the prior at hand. False for defaults."""
+    """Whether the numbers were measured with the prior at hand."""
 
-    def apply(self, spread: Tensor) -> Tensor:
-        return (self.scale * spread).square().add(self.floor**2).sqrt()
+    def apply(self, spread: Tensor, undersampling: float = 1.0) -> Tensor:
+        """undersampling: values of the picture for each value of the measurement."""
+        return spread * (self.scale * undersampling**self.growth)
 
 
-def read_calibrations(path: Path) -> dict[str, Calibration]:
-    """By task; empty where there is no such file. Raises ValueError for one that cannot be used."""
+DEFAULTS = {
+    "inpaint": Calibration(1.2),
+    "super_resolution": Calibration(0.8, 0.5),
+    "denoise": Calibration(1.0),
+}
+"""For priors that nobody measured: near those of the bundled one. Other tasks keep the spread as it is."""
+
+
+def read_calibration(folder: Path, digest: str, task: str) -> Calibration:
+    """That of a prior for a task, or the default where it has none or has it of other weights than `digest`.
+
+    Raises ValueError for a file that is no calibration.
+    """
+    default = DEFAULTS.get(task, Calibration())
+    path = folder / FILE
     if not path.is_file():
-        return {}
+        return default
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        return {task: Calibration(float(row["scale"]), float(row["floor"]), True) for task, row in fields.items()}
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path} is no calibration: {error}") from error
+        if fields["sha256"] != digest or task not in fields["tasks"]:
+            return default
+        row = fields["tasks"][task]
+        return Calibration(float(row["scale"]), float(row["growth"]), measured=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no calibration: {error!r}") from error
 
 
-def write_calibrations(path: Path, calibrations: dict[str, Calibration]) -> None:
-    rows = {task: asdict(calibration) for task, calibration in calibrations.items()}
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+def write_calibrations(folder: Path, digest: str, calibrations: dict[str, Calibration]) -> Path:
+    """By task, for `read_calibration`; replaces what was there."""
+    rows = {task: {"scale": round(c.scale, 3), "growth": round(c.growth, 3)} for task, c in calibrations.items()}
+    path = folder / FILE
+    path.write_text(json.dumps({"sha256": digest, "tasks": rows}, indent=1) + "\n", encoding="utf-8")
+    return path
