@@ -41,6 +41,7 @@ class EngineMetrics:
         )
         self.step_seconds = Histogram("engine_step_seconds", "One prior call.", ["prior"], buckets=SECONDS, **made)
         self.images = Counter("engine_denoiser_images", "Tiles denoised.", ["prior"], **made)
+        self.differentiated = Counter("engine_differentiated_images", "Tiles differentiated.", ["prior"], **made)
         self.steps = Counter("engine_steps", "Queries of jobs answered.", ["prior"], **made)
         self.oom = Counter("engine_oom", "Calls that did not fit into memory.", ["device"], **made)
         self.load_seconds = Histogram("prior_load_seconds", "Loading a prior.", ["prior"], buckets=SECONDS, **made)
@@ -48,10 +49,12 @@ class EngineMetrics:
         self.finished = Counter("jobs_finished", "Jobs ended.", ["task", "status", "code"], **made)
         self.run_seconds = Histogram("job_run_seconds", "Run of a job.", ["task", "solver"], buckets=SECONDS, **made)
 
-    def batch(self, prior: str, tiles: int, seconds: float) -> None:
+    def batch(self, prior: str, tiles: int, seconds: float, kind: str = "denoise") -> None:
         self.batch_size.labels(prior).observe(tiles)
         self.step_seconds.labels(prior).observe(seconds)
         self.images.labels(prior).inc(tiles)
+        if kind == "vjp":
+            self.differentiated.labels(prior).inc(tiles)
 
     def step(self, job_id: str, prior: str) -> None:
         self.steps.labels(prior).inc()

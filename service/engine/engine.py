@@ -10,15 +10,15 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 
 import torch
 
 from priors.base import Prior
 from service.engine.admission import Admission
-from service.engine.errors import DeadlineExceeded, EngineStopped, OutOfMemory, PriorLoadFailed
+from service.engine.departure import Departure
+from service.engine.errors import DeadlineExceeded, EngineStopped, NotDifferentiable, OutOfMemory, PriorLoadFailed
 from service.engine.lane import Job, Lane, Outcome
 from service.engine.loader import Loader
 from service.engine.observer import EngineObserver, Unobserved
@@ -34,6 +34,7 @@ __all__ = [
     "Engine",
     "EngineObserver",
     "EngineStopped",
+    "NotDifferentiable",
     "OutOfMemory",
     "Outcome",
     "PriorLoadFailed",
@@ -74,6 +75,9 @@ class Engine:
         self._admission = Admission(self._runner, Residency(prior_memory), loader, prior_size, self._observe)
         self.prior_memory = prior_memory
         self._scheduler = Scheduler(max_batch_pixels or BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]))
+        self._departure = Departure(
+            self._roster, self._admission, self._scheduler, self._watchdog, self._observe, self.device
+        )
         self._numbers = itertools.count()
         self._died = False
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
@@ -100,8 +104,9 @@ class Engine:
         `start`, the solver and `on_query` run in the engine's thread. How many may be here, and who beside whom, is for
         the caller to say (`service.queue.gate`). deadline: on the clock of `time.monotonic`. weight: its importance
         among those that wait for a prior call. digest: of the weights that are meant; empty for whichever there are.
-        The future raises SolverDiverged, DeadlineExceeded, PriorLoadFailed, OutOfMemory, EngineStopped, CancelledError,
-        or whatever else the solver raised; cancelling it is the same as `cancel`. Raises EngineStopped after `stop`.
+        The future raises SolverDiverged, DeadlineExceeded, PriorLoadFailed, NotDifferentiable, OutOfMemory,
+        EngineStopped, CancelledError, or whatever else the solver raised; cancelling it is the same as `cancel`. Raises
+        EngineStopped after `stop`.
         """
         lane = Lane(next(self._numbers), Job(job_id, start, PriorId(prior, digest), on_query, deadline, weight))
         self._roster.enter(lane)
@@ -140,7 +145,7 @@ class Engine:
     def _main(self) -> None:
         try:
             while self._wait():
-                self._end_the_late()
+                self._departure.end_the_late()
                 self._begin_the_next()
                 batch = self._scheduler.next_batch()
                 if batch is not None:
@@ -149,9 +154,9 @@ class Engine:
             log.critical("the engine died", exc_info=error)
             self._died = True
             self._roster.close(abort=True)
-            self._abandon("the engine died", error)
+            self._departure.abandon("the engine died", error)
         else:
-            self._abandon("the engine was stopped")
+            self._departure.abandon("the engine was stopped")
         finally:
             self._watchdog.rest()
 
@@ -163,40 +168,24 @@ class Engine:
         deadlines = [lane.job.deadline for lane in self._roster.present() if lane.job.deadline is not None]
         return self._roster.wait(max(0.0, min(deadlines) - time.monotonic()) if deadlines else None)
 
-    def _end_the_late(self) -> None:
-        for lane in self._roster.present():
-            self._ended_early(lane)
-
-    def _ended_early(self, lane: Lane) -> bool:
-        """End a job that was cancelled or whose deadline has passed, running or not."""
-        late = lane.job.deadline is not None and time.monotonic() >= lane.job.deadline
-        if late or lane.future.cancelled():
-            self._end(lane, DeadlineExceeded(f"the deadline passed {self._place(lane)}"))
-            return True
-        return False
-
-    @staticmethod
-    def _place(lane: Lane) -> str:
-        return "before the start" if lane.query is None else f"at step {lane.query.step} of {lane.query.total}"
-
     def _begin_the_next(self) -> None:
         """Begin every job whose prior is warm, also those that arrive meanwhile."""
         news = True
         while news:
             while (lane := self._roster.start_next()) is not None:
-                with self._guard(lane):
+                with self._departure.guard(lane):
                     self._admission.enter(lane)
             ready, failed = self._admission.turn()
             for lane, failure in failed:
-                self._end(lane, failure)
+                self._departure.end(lane, failure)
             for lane, load_s in ready:
                 self._begin(lane, load_s)
             news = bool(ready or failed)
 
     def _begin(self, lane: Lane, load_s: float) -> None:
-        if self._ended_early(lane):
+        if self._departure.ended_early(lane):
             return
-        with self._guard(lane):
+        with self._departure.guard(lane):
             lane.begin(load_s)
             self._settle(lane)
 
@@ -211,21 +200,23 @@ class Engine:
         self._watchdog.beat()
         began, failure = time.monotonic(), None
         try:
-            denoised = self._runner.run(
+            answers = self._runner.run(
                 batch.key.prior,
                 [lane.tile(number) for lane, number in places],
                 [lane.sigma(number) for lane, number in places],
                 [lane.mean(number) for lane, number in places],
+                [lane.cotangent(number) for lane, number in places],
+                batch.key.kind,
             )
         except Exception as error:  # noqa: BLE001 - a network may raise anything; only the jobs it concerns may end
             failure = error
         if failure is not None:
             return self._fail(batch, failure)
-        self._observe.batch(batch.key.prior.name, batch.size, time.monotonic() - began)
+        self._observe.batch(batch.key.prior.name, batch.size, time.monotonic() - began, batch.key.kind)
         complete = set(self._scheduler.completed(batch))
-        chunks = denoised.split([share.count for share in batch.shares])
+        chunks = answers.split([share.count for share in batch.shares])
         for lane, share, chunk in zip(lanes, batch.shares, chunks, strict=True):
-            with self._guard(lane):
+            with self._departure.guard(lane):
                 lane.take(share.first, chunk, batch.size)
                 if share.lane in complete:
                     self._observe.step(lane.job.id, lane.job.prior.name)
@@ -237,60 +228,32 @@ class Engine:
         if is_fatal(failure):
             raise failure
         lane = self._roster[batch.shares[0].lane]
+        if is_out_of_memory(failure) or len(batch.shares) > 1:
+            failure.__traceback__ = None  # its frames hold the tensors of the call, and there is another to come
         if is_out_of_memory(failure):
-            failure.__traceback__ = None  # its frames hold the tensors of the call
             self._runner.release()
             self._observe.out_of_memory(str(self.device))
             if not self._scheduler.too_large(batch):
                 lane.tile_below = batch.key.tile
-                with self._guard(lane):
+                with self._departure.guard(lane):
                     self._offer(lane)
         elif len(batch.shares) > 1:
             for share in batch.shares:
                 self._run(Batch(batch.key, (share,)))
         else:
-            self._end(lane, failure)
+            self._departure.end(lane, failure)
 
     def _settle(self, lane: Lane) -> None:
         """After a solver moved: it has ended, or it waits for tiles."""
         if lane.solution is not None:
-            self._end(lane, lane.outcome())
+            self._departure.end(lane, lane.outcome())
         else:
             self._offer(lane)
 
     def _offer(self, lane: Lane) -> None:
-        info = self._runner.info(lane.job.prior)
-        grid = lane.plan(info, self._tile_sizes)
-        self._scheduler.offer(lane.number, BatchKey(lane.job.prior, grid.tile), lane.tiles, lane.job.weight)
-
-    @contextmanager
-    def _guard(self, lane: Lane) -> Iterator[None]:
-        """The work of one job: whatever it raises ends this job and no other."""
-        self._watchdog.beat()
-        try:
-            with torch.no_grad():  # also resets what a solver that yields inside `enable_grad` leaves behind
-                yield
-        except Exception as error:  # noqa: BLE001 - a solver may raise anything
-            if is_fatal(error):
-                raise
-            if is_out_of_memory(error):
-                self._observe.out_of_memory(str(self.device))
-                error.__traceback__ = None
-                error = OutOfMemory(f"the solver needs more memory than {self.device} has: {error}")
-            self._end(lane, error)
-
-    def _end(self, lane: Lane, end: Outcome | BaseException) -> None:
-        """The job gives up its place before anyone hears of its end."""
-        self._scheduler.withdraw(lane.number)
-        self._admission.leave(lane)
-        self._roster.leave(lane)
-        lane.resolve(end)
-
-    def _abandon(self, reason: str, cause: BaseException | None = None) -> None:
-        for lane in self._roster.present():
-            end = EngineStopped(reason)
-            end.__cause__ = cause
-            self._end(lane, end)
+        grid = lane.plan(self._runner.info(lane.job.prior), self._tile_sizes)
+        key = BatchKey(lane.job.prior, grid.tile, kind=lane.kind)
+        self._scheduler.offer(lane.number, key, lane.tiles, lane.job.weight)
 
 
 def _ask_nothing() -> Solver:

@@ -3,6 +3,7 @@
 EngineError
 ├── DeadlineExceeded
 ├── PriorLoadFailed
+├── NotDifferentiable
 ├── OutOfMemory
 └── EngineStopped
 """
@@ -18,6 +19,10 @@ class DeadlineExceeded(EngineError):
 
 class PriorLoadFailed(EngineError):
     """The prior of the job could not be loaded, is not the one that was meant, or does not fit into the memory."""
+
+
+class NotDifferentiable(EngineError):
+    """The solver differentiates through its prior, and the prior of the job cannot be differentiated."""
 
 
 class OutOfMemory(EngineError):

@@ -9,14 +9,17 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from priors.manifest import PriorInfo
-from priors.tiling import Blend, TileGrid, cut, pad, plan_tiles
-from service.engine.errors import OutOfMemory
+from priors.tiling import Blend, Fold, TileGrid, Window, cut, pad, plan_tiles
+from service.engine.errors import NotDifferentiable, OutOfMemory
 from service.engine.residency import PriorId
+from service.engine.scheduler import Kind
 from solvers.query import Query, Solution, Solver, SolverDiverged
+
+QUANTITIES = {Kind.DENOISE: "the denoised image", Kind.VJP: "the vector-Jacobian product"}
+"""What a prior answers."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Lane:
         self._grid: TileGrid | None = None
         self._padded: Tensor | None = None
         self._padded_mean: Tensor | None = None  # where the prior is on latents
-        self._blends: list[Blend] = []  # one for each row
+        self._window: Window | None = None  # where the query has a cotangent
+        self._answer: Blend | Fold | None = None
         self._answered = 0
         self._batches = 0
         self._batch_tiles = 0
@@ -76,16 +80,20 @@ class Lane:
         self._receive(lambda: next(self._solver))
 
     def advance(self) -> None:
-        """Send the blended answer; then the next `query` or the `solution` is there. Raises what the solver raises."""
-        answer = self._answer()
+        """Send the whole answer; then the next `query` or the `solution` is there. Raises what the solver raises."""
+        answer = self._answer.result()  # (N, C, H, W)
+        self._let_go()  # what it was made from, before the solver goes on
         self._answered += 1
         self._receive(lambda: self._solver.send(answer))
 
     def plan(self, info: PriorInfo, sizes: Sequence[int]) -> TileGrid:
         """Cut the query anew into tiles that fit, of one of `sizes`.
 
-        Raises OutOfMemory where there are none, ValueError where the prior needs the mean of the query and has none.
+        Raises OutOfMemory where there are none, NotDifferentiable where the query has a cotangent and the prior cannot
+        do that, ValueError where the prior needs the mean of the query and has none.
         """
+        if self.kind is Kind.VJP and not info.differentiable:
+            raise NotDifferentiable(f"the solver differentiates through the prior, and {info.name} cannot do that")
         fitting = usable_tiles(info, sizes, self.tile_below)
         if not fitting:
             raise OutOfMemory(f"not even a tile of {self.tile_below} pixels a side fits into the memory of the device")
@@ -95,13 +103,22 @@ class Lane:
             if self.query.mean is None:
                 raise ValueError(f"the prior {info.name} is on latents, and the solver knows no picture without noise")
             self._padded_mean = pad(self.query.mean(), self._grid)
-        self._blends = [Blend(self._grid) for _ in self.query.sigma]
+        rows = len(self.query.x)
+        if self.kind is Kind.VJP:
+            self._window, self._answer = Window(self._grid), Fold(self._grid, rows)
+        else:
+            self._answer = Blend(self._grid, rows)
         return self._grid
+
+    @property
+    def kind(self) -> Kind:
+        """What the query asks of the prior."""
+        return Kind.DENOISE if self.query.cotangent is None else Kind.VJP
 
     @property
     def tiles(self) -> int:
         """Tiles of the query: rows times origins, row by row."""
-        return len(self._blends) * len(self._grid.origins)
+        return len(self.query.x) * len(self._grid.origins)
 
     def tile(self, number: int) -> Tensor:
         """(1, C, t, t), a view: nothing is copied before its batch is filled."""
@@ -111,21 +128,27 @@ class Lane:
         """The same of the query without its noise; None where the prior does not ask for it."""
         return None if self._padded_mean is None else self._cut(self._padded_mean, number)
 
+    def cotangent(self, number: int) -> Tensor | None:
+        """(1, C, t, t), what the answer to a tile is differentiated with; None where it is not."""
+        if self._window is None:
+            return None
+        row, index = divmod(number, len(self._grid.origins))
+        return self._window.cut(self.query.cotangent[row : row + 1], index)
+
     def sigma(self, number: int) -> Tensor:
         """(1,), the level of a tile."""
         row = number // len(self._grid.origins)
         return self.query.sigma[row : row + 1]
 
-    def take(self, first: int, denoised: Tensor, batch_size: int) -> None:
-        """denoised: (n, C, t, t), tiles `first`, `first + 1`, ... from a call over `batch_size` tiles.
+    def take(self, first: int, answers: Tensor, batch_size: int) -> None:
+        """answers: (n, C, t, t), to tiles `first`, `first + 1`, ... from a call over `batch_size` tiles.
 
         Raises SolverDiverged where a number is not finite.
         """
-        if not denoised.isfinite().all():
-            raise SolverDiverged(self.query.step, "the denoised image")
-        for number, tile in enumerate(denoised.to(self.query.x).split(1), first):
-            row, index = divmod(number, len(self._grid.origins))
-            self._blends[row].add(index, tile)
+        if not answers.isfinite().all():
+            raise SolverDiverged(self.query.step, QUANTITIES[self.kind])
+        for number, tile in enumerate(answers.to(self.query.x).split(1), first):
+            self._answer.add(number, tile)
         self._batches += 1
         self._batch_tiles += batch_size
 
@@ -169,17 +192,14 @@ class Lane:
         """Refuse what would come back as a puzzle from somewhere inside the prior."""
         if query.x.ndim != 4 or query.sigma.shape != query.x.shape[:1] or not len(query.sigma):
             raise ValueError(f"a query of shape {tuple(query.x.shape)} with levels {tuple(query.sigma.shape)}")
+        if query.cotangent is not None and query.cotangent.shape != query.x.shape:
+            shape = tuple(query.cotangent.shape)
+            raise ValueError(f"a query of shape {tuple(query.x.shape)} with a cotangent of shape {shape}")
         if query.component != 0:
             raise ValueError(f"the solver asks for denoiser {query.component}, and the job has one prior")
 
-    def _answer(self) -> Tensor:
-        """(N, C, H, W); what it was made from is let go before the solver goes on."""
-        rows = [blend.result() for blend in self._blends]
-        self._let_go()
-        return rows[0] if len(rows) == 1 else torch.cat(rows)
-
     def _let_go(self) -> None:
-        self._blends, self._padded, self._padded_mean, self.query = [], None, None, None
+        self.query, self._padded, self._padded_mean, self._window, self._answer = None, None, None, None, None
 
     def _close(self) -> None:
         self._let_go()

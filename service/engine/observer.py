@@ -2,11 +2,13 @@
 
 from typing import Protocol
 
+from service.engine.scheduler import Kind
+
 
 class EngineObserver(Protocol):
     """Implemented by the metrics. Must be quick, and must not raise."""
 
-    def batch(self, prior: str, tiles: int, seconds: float) -> None:
+    def batch(self, prior: str, tiles: int, seconds: float, kind: Kind) -> None:
         """One prior call over `tiles` tiles took `seconds`."""
         ...
 
@@ -30,7 +32,7 @@ class EngineObserver(Protocol):
 class Unobserved:
     """Counts nothing."""
 
-    def batch(self, prior: str, tiles: int, seconds: float) -> None:
+    def batch(self, prior: str, tiles: int, seconds: float, kind: Kind) -> None:
         pass
 
     def step(self, job_id: str, prior: str) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from priors.base import Prior, SplitPrior
 from priors.manifest import PriorError, PriorInfo
 from service.engine.residency import PriorId
+from service.engine.scheduler import Kind
 
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "ALLOC_FAILED")
 """Words of the CPU allocator (Windows, elsewhere), of the MPS allocator, and of cuDNN and cuBLAS."""
@@ -60,29 +61,50 @@ class Runner:
             raise PriorError("it answers with numbers that are not finite")
 
     def run(
-        self, name: PriorId, tiles: Sequence[Tensor], sigmas: Sequence[Tensor], means: Sequence[Tensor | None] = ()
+        self,
+        name: PriorId,
+        tiles: Sequence[Tensor],
+        sigmas: Sequence[Tensor],
+        means: Sequence[Tensor | None] = (),
+        cotangents: Sequence[Tensor | None] = (),
+        kind: Kind = Kind.DENOISE,
     ) -> Tensor:
         """One call of a warm prior.
 
         tiles: (1, C, t, t) each. sigmas: (1,) each. means: the tiles without their noise, of which only a prior on
-        latents wants to know. Returns (N, C, t, t) float32 on the device: normal tensors, which solvers may change in
-        place. Raises what the prior raises; see `is_out_of_memory`.
+        latents wants to know. cotangents: of the kind VJP, like the tiles. Returns (N, C, t, t) float32 on the device:
+        normal tensors, which solvers may change in place. Raises what the prior raises; see `is_out_of_memory`.
         """
         prior = self._priors[name]
-        with torch.inference_mode():
-            x = self._gather(tiles)  # (N, C, t, t)
-            sigma = self._gather(sigmas)  # (N,)
-            if isinstance(prior, SplitPrior):
-                mean = self._gather(means)
-                denoised = prior.denoise_split(mean, (x - mean) / sigma.reshape(-1, 1, 1, 1), sigma)
-            else:
-                denoised = prior.denoise(x, sigma)
-        if denoised.shape != x.shape:
-            raise PriorError(f"the prior {name} answered {tuple(x.shape)} with {tuple(denoised.shape)}")
-        answer = denoised.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        if kind is Kind.VJP:
+            answer = self._pull_back(prior, tiles, sigmas, cotangents)
+        else:
+            answer = self._denoise(prior, tiles, sigmas, means)
+        answer = answer.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)  # so that what fails here, fails here, and seconds are true
         return answer
+
+    @torch.inference_mode()
+    def _denoise(
+        self, prior: Prior, tiles: Sequence[Tensor], sigmas: Sequence[Tensor], means: Sequence[Tensor | None]
+    ) -> Tensor:
+        """D(x, sigma)."""
+        x, sigma = self._gather(tiles), self._gather(sigmas)  # (N, C, t, t), (N,)
+        if isinstance(prior, SplitPrior):
+            mean = self._gather(means)
+            return _checked(prior, x, prior.denoise_split(mean, (x - mean) / sigma.reshape(-1, 1, 1, 1), sigma))
+        return _checked(prior, x, prior.denoise(x, sigma))
+
+    @torch.no_grad()
+    def _pull_back(
+        self, prior: Prior, tiles: Sequence[Tensor], sigmas: Sequence[Tensor], cotangents: Sequence[Tensor | None]
+    ) -> Tensor:
+        """J^T v; the graph in between is gone when this returns. Inference tensors could not be saved in it."""
+        x, sigma, v = self._gather(tiles), self._gather(sigmas), self._gather(cotangents)
+        with torch.enable_grad():
+            denoised = _checked(prior, x, prior.denoise(x.requires_grad_(), sigma))
+        return torch.autograd.grad(denoised, x, v)[0]
 
     def _gather(self, parts: Sequence[Tensor]) -> Tensor:
         """Along the batch axis, float32, on the device; pictures channel by channel last in memory."""
@@ -93,6 +115,12 @@ class Runner:
         """Give memory that nobody uses back to the device."""
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _checked(prior: Prior, x: Tensor, denoised: Tensor) -> Tensor:
+    if denoised.shape != x.shape:
+        raise PriorError(f"the prior {prior.info.name} answered {tuple(x.shape)} with {tuple(denoised.shape)}")
+    return denoised
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ from priors.manifest import PriorInfo
 from priors.network import PatchedUNet, build_unet, unet_config
 from priors.parameterisation import EdmPrior
 from service.engine.engine import Engine, Outcome
+from service.engine.scheduler import Kind
 from solvers.query import Query, Solution, Solver
 
 PRIOR = GaussianPrior(variance=0.3, mean=0.1)
@@ -96,14 +97,16 @@ class Recorder:
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, int]] = []
+        self.kinds: list[Kind] = []
         self.steps: list[str] = []
         self.shortages: list[str] = []
         self.loaded: list[str] = []
         self.evicted: list[str] = []
 
-    def batch(self, prior: str, tiles: int, seconds: float) -> None:
+    def batch(self, prior: str, tiles: int, seconds: float, kind: Kind) -> None:
         assert seconds >= 0
         self.batches.append((prior, tiles))
+        self.kinds.append(kind)
 
     def step(self, job_id: str, prior: str) -> None:
         self.steps.append(job_id)

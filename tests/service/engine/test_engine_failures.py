@@ -8,6 +8,7 @@ from torch import Tensor
 
 from priors.manifest import PriorError
 from service.engine.engine import Engine, EngineStopped, OutOfMemory, PriorLoadFailed
+from service.engine.scheduler import Kind
 from solvers.query import Query, Solver, SolverDiverged
 from tests.service.engine.parts import (
     LEVELS,
@@ -212,7 +213,7 @@ def test_a_lost_device_ends_the_engine_and_every_future(make_engine) -> None:
 
 def test_an_unforeseen_error_ends_the_engine_and_every_future(make_engine) -> None:
     class Broken(Recorder):
-        def batch(self, prior: str, tiles: int, seconds: float) -> None:
+        def batch(self, prior: str, tiles: int, seconds: float, kind: Kind) -> None:
             raise ZeroDivisionError
 
     engine = make_engine(observe=Broken())
