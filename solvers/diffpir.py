@@ -1,0 +1,75 @@
+"""DiffPIR: Zhu et al. 2023, "Denoising Diffusion Models for Plug-and-Play Image Restoration".
+
+At every level the denoised image is brought to the measurement by the operator's prox, and noised again to the next
+level with the noise that it implies, a share zeta of it drawn anew (algorithm 1):
+
+    x0  = prox(y, D(z, sigma_t); rho_t),   rho_t = lambda sigma_y^2 / sigma_t^2
+    z_s = x0 + sigma_s ( sqrt(1 - zeta) (z - x0) / sigma_t + sqrt(zeta) n ).
+
+The paper's x_t is sqrt(abar_t) z, its sigma_bar_t our level; nothing else changes. Levels are equally spaced in the
+square of its time, and an exact measurement is treated as one with a little noise. The picture is the last x0.
+
+Where the levels stand still and zeta = 1, the expected step has the fixed point H^T (H x - y) + rho (x - D(x)) = 0, for
+a Gaussian prior the posterior mean under the prior blurred by sigma. With zeta = 0 the run is a deterministic flow; its
+samples vary less than the posterior, since the prox takes the variance of x given z for sigma^2.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from solvers.checks import check_finite
+from solvers.noise import NoiseStream
+from solvers.operators.base import AnyOperator
+from solvers.operators.downsample import Downsample
+from solvers.operators.mask import Mask
+from solvers.parameters import bounded
+from solvers.query import Problem, Solver
+from solvers.sampling import SIGMA_MAX, SIGMA_MIN, Chains, check_sampler, vp_levels
+
+SIGMA_Y_MIN = 0.002
+"""Noise of an exact measurement, a quarter of a grey value of 255."""
+
+
+@dataclass(frozen=True)
+class DiffpirParameters:
+    """Raises ValueError naming the field."""
+
+    steps: int = bounded(100, ge=1, le=1000)
+    """Denoiser calls, one a level."""
+    prior_weight: float = bounded(1.0, gt=0, le=100)
+    """lambda."""
+    renoise: float | None = bounded(ge=0, le=1)
+    """zeta, the share of new noise; `default_renoise` of the operator."""
+    sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
+    sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)
+    num_samples: int = bounded(1, ge=1, le=64)
+    """Independent samples; of several the solution is their mean."""
+
+    def __post_init__(self) -> None:
+        check_sampler(self)
+
+
+def diffpir(problem: Problem, params: DiffpirParameters, noise: NoiseStream) -> Solver:
+    """Restore with one denoiser call a level; drive with `solvers.drive.drive` or an engine. Raises SolverDiverged."""
+    operator, chains = problem.operator, Chains(problem, noise, params.num_samples, params.steps)
+    zeta = default_renoise(operator) if params.renoise is None else params.renoise
+    sigma_y = max(problem.sigma_y, SIGMA_Y_MIN)
+    levels = [*vp_levels(params.sigma_max, params.sigma_min, params.steps, power=2), 0.0]
+    restored, x = chains.start(levels[0])  # (S, C, H, W)
+    for step, (sigma, following) in enumerate(pairwise(levels)):
+        denoised = yield chains.query(x, sigma, step, restored)
+        check_finite(denoised, step, "the denoised image")
+        restored = operator.prox(chains.y, denoised, params.prior_weight * (sigma_y / sigma) ** 2)
+        check_finite(restored, step, "the data step")
+        implied = (x - restored) / sigma
+        fresh = chains.normal(step + 1, x)
+        x = restored + following * (math.sqrt(1 - zeta) * implied + math.sqrt(zeta) * fresh)
+    return chains.solution(restored)
+
+
+def default_renoise(operator: AnyOperator) -> float:
+    """The published zeta of inpainting and super-resolution, and that of deblurring for all others."""
+    if isinstance(operator, Mask):
+        return 1.0
+    return 0.25 if isinstance(operator, Downsample) else 0.1
