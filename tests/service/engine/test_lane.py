@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from priors.manifest import PriorInfo
-from service.engine.errors import OutOfMemory
+from priors.tiling import Blend, cut, pad
+from service.engine.errors import NotDifferentiable, OutOfMemory
 from service.engine.lane import Job, Lane, usable_tiles
+from service.engine.scheduler import Kind
+from solvers.drive import answer as answer_of
 from solvers.drive import drive
 from solvers.query import Query, Solution, Solver, SolverDiverged
 from tests.service.engine.parts import PRIOR, fixed_point, image, levels
@@ -58,7 +61,15 @@ def test_rows_are_tiles_of_their_own() -> None:
     assert (lane.solution.x - PRIOR.denoise(x, sigma)).abs().max() < 1e-6
 
 
-LATENT = PriorInfo("latent", kind="latent", multiple_of=16, latent_factor=8, native_size=32, fully_convolutional=False)
+LATENT = PriorInfo(
+    "latent",
+    kind="latent",
+    multiple_of=16,
+    latent_factor=8,
+    native_size=32,
+    fully_convolutional=False,
+    differentiable=False,
+)
 
 
 def noisy(x: Tensor, noise: Tensor, sigma: float, known: bool = True) -> Solver:
@@ -98,6 +109,63 @@ def test_other_priors_do_not_ask_for_the_mean() -> None:
     lane = lane_of(solver())
     lane.plan(INFO, (32,))
     assert lane.mean(0) is None
+
+
+def pulled_back(x: Tensor, sigma: Tensor, v: Tensor | None) -> Solver:
+    """One query; its solution is the answer."""
+    return Solution((yield Query(x, sigma, 0, 1, cotangent=v)), 0.0)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (20, 45), (100, 70), (3, 3)])
+def test_cotangents_come_back_through_the_tiles(size: tuple[int, int]) -> None:
+    """Row by row, as automatic differentiation through cutting and blending has it."""
+    x, v = (torch.cat([image(*size, seed) for seed in range(first, first + 2)]).double() for first in (0, 2))
+    sigma = torch.tensor([0.3, 2.0]).double()
+    lane = lane_of(pulled_back(x, sigma, v))
+    assert lane.kind is Kind.VJP
+    grid = lane.plan(INFO, (32,))
+    numbers = range(lane.tiles)
+    tiles, levels = torch.cat(list(map(lane.tile, numbers))), torch.cat(list(map(lane.sigma, numbers)))
+    cotangents = torch.cat(list(map(lane.cotangent, numbers)))
+    for first in reversed(range(0, lane.tiles, 3)):
+        part = slice(first, first + 3)
+        lane.take(first, differentiated(tiles[part], levels[part], cotangents[part]), batch_size=3)
+    lane.advance()
+
+    padded, blend = pad(x.requires_grad_(), grid), Blend(grid)
+    for index in range(len(grid.origins)):
+        blend.add(index, curved(cut(padded, grid, index), sigma))
+    expected = torch.autograd.grad(blend.result(), x, v)[0]
+    torch.testing.assert_close(lane.solution.x, expected, rtol=1e-12, atol=1e-12)
+
+
+def curved(x: Tensor, sigma: Tensor) -> Tensor:
+    """A denoiser whose Jacobian depends on the pixels around."""
+    return x.roll(1, -1) * x / (1 + sigma.reshape(-1, 1, 1, 1))
+
+
+def differentiated(x: Tensor, sigma: Tensor, v: Tensor) -> Tensor:
+    return answer_of(Query(x, sigma, 0, 1, cotangent=v), curved)
+
+
+def test_what_cannot_be_differentiated_is_refused_before_it_is_asked() -> None:
+    x = image(32, 32)
+    with pytest.raises(NotDifferentiable, match="the solver differentiates through the prior, and latent cannot"):
+        lane_of(pulled_back(x, torch.ones(1), x)).plan(LATENT, (32,))
+
+
+def test_a_query_without_a_cotangent_is_not_differentiated() -> None:
+    lane = lane_of(pulled_back(image(32, 32), torch.ones(1), None))
+    lane.plan(INFO, (32,))
+    assert lane.kind is Kind.DENOISE and lane.cotangent(0) is None
+
+
+def test_a_product_that_is_not_finite_is_named() -> None:
+    x = image(32, 32)
+    lane = lane_of(pulled_back(x, torch.ones(1), x))
+    lane.plan(INFO, (32,))
+    with pytest.raises(SolverDiverged, match="the vector-Jacobian product is not finite at step 0"):
+        lane.take(0, torch.full((1, 3, 32, 32), float("nan")), batch_size=1)
 
 
 def test_float64_solvers_get_float64() -> None:
@@ -150,8 +218,9 @@ def test_a_solution_that_is_not_finite_is_no_picture() -> None:
         Query(torch.zeros(2, 3, 32, 32), torch.ones(1), 0, 1),
         Query(torch.zeros(0, 3, 32, 32), torch.ones(0), 0, 1),
         Query(torch.zeros(1, 3, 32, 32), torch.ones(1), 0, 1, component=1),
+        Query(torch.zeros(2, 3, 32, 32), torch.ones(2), 0, 1, cotangent=torch.zeros(1, 3, 32, 32)),
     ],
-    ids=["no batch axis", "one level for two rows", "no rows", "another denoiser"],
+    ids=["no batch axis", "one level for two rows", "no rows", "another denoiser", "one cotangent for two rows"],
 )
 def test_a_senseless_query_is_refused(query: Query) -> None:
     def solver():

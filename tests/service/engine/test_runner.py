@@ -1,5 +1,7 @@
 """The prior calls."""
 
+import weakref
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +9,9 @@ from torch import Tensor
 from priors.manifest import PriorError, PriorInfo
 from service.engine.residency import PriorId
 from service.engine.runner import Runner, is_fatal, is_out_of_memory
+from service.engine.scheduler import Kind
+from solvers.drive import answer as answer_of
+from solvers.query import Query
 from tests.service.engine.parts import PRIOR, image, random_unet_prior
 
 CPU = torch.device("cpu")
@@ -84,6 +89,59 @@ def test_a_batch_equals_its_rows_alone(prior) -> None:
     assert (together - alone).abs().max() < 1e-4
 
 
+class Curved(Witness):
+    """Answers with a square, and remembers what the graph has to keep until then."""
+
+    info = PriorInfo(name="curved")
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        hidden = (1 + sigma.reshape(-1, 1, 1, 1)) * super().denoise(x, sigma)
+        self.kept = weakref.ref(hidden)
+        return hidden**2
+
+
+def test_cotangents_are_pulled_back_in_one_call_of_normal_tensors_and_nothing_is_kept() -> None:
+    prior = Curved()
+    tiles, sigmas = [image(8, 8, seed) for seed in range(3)], [torch.tensor([level]) for level in (0.1, 0.5, 4.0)]
+    cotangents = [image(8, 8, seed).double() for seed in range(5, 8)]
+    answer = runner_of(prior).run(P, tiles, sigmas, cotangents=cotangents, kind=Kind.VJP)
+    assert not prior.inference and not prior.x.is_inference()
+    assert prior.x.shape == (3, 3, 8, 8) and prior.x.is_contiguous(memory_format=torch.channels_last)
+    for row, (tile, sigma, v) in enumerate(zip(tiles, sigmas, cotangents, strict=True)):
+        torch.testing.assert_close(answer[row : row + 1], 2 * (1 + sigma) ** 2 * tile * v.float())
+    assert not answer.requires_grad and answer.is_contiguous() and answer.dtype == torch.float32
+    assert prior.kept() is None
+
+
+def test_a_cotangent_that_came_back_as_it_was_is_the_answer_of_nobody_else() -> None:
+    v = image(8, 8)
+    answer = runner_of(Witness()).run(P, [image(8, 8)], [torch.ones(1)], cotangents=[v], kind=Kind.VJP)
+    assert torch.equal(answer, v)
+    answer.zero_()
+    assert v.abs().sum() > 0
+
+
+def test_pulling_back_in_a_batch_equals_its_rows_alone_and_leaves_the_weights_as_they_were() -> None:
+    prior = random_unet_prior()
+    runner = runner_of(prior)
+    tiles, cotangents = ([image(16, 16, seed) for seed in range(first, first + 4)] for first in (0, 10))
+    sigmas = [torch.tensor([level]) for level in (0.01, 0.1, 0.5, 50.0)]
+    together = runner.run(P, tiles, sigmas, cotangents=cotangents, kind=Kind.VJP)
+    for row, (x, sigma, v) in enumerate(zip(tiles, sigmas, cotangents, strict=True)):
+        alone = answer_of(Query(x, sigma, 0, 1, cotangent=v), prior.denoise)
+        assert (together[row : row + 1] - alone).abs().max() < 1e-4
+    assert all(parameter.grad is None for parameter in prior.network.parameters())
+
+
+def test_a_prior_may_be_differentiated_after_calls_that_are_not() -> None:
+    """Whatever a network remembers from an `inference_mode` call must not end up in a graph."""
+    runner = runner_of(random_unet_prior())
+    tile, v, sigma = image(16, 16), image(16, 16, 1), torch.tensor([0.5])
+    first = runner.run(P, [tile], [sigma], cotangents=[v], kind=Kind.VJP)
+    runner.run(P, [tile], [sigma])
+    assert torch.equal(runner.run(P, [tile], [sigma], cotangents=[v], kind=Kind.VJP), first)
+
+
 def test_a_prior_that_was_loaded_has_answered_once_at_its_own_size() -> None:
     witness = Witness()
     witness.info = PriorInfo(name="witness", channels=1, native_size=24, sigma_min=0.7)
@@ -127,6 +185,8 @@ def test_an_answer_of_another_shape_is_an_error() -> None:
 
     with pytest.raises(PriorError, match=r"\(1, 3, 8, 8\) with \(1, 3, 7, 8\)"):
         runner_of(Cropping()).run(P, [image(8, 8)], [torch.ones(1)])
+    with pytest.raises(PriorError, match=r"\(1, 3, 8, 8\) with \(1, 3, 7, 8\)"):
+        runner_of(Cropping()).run(P, [image(8, 8)], [torch.ones(1)], cotangents=[image(8, 8)], kind=Kind.VJP)
 
 
 def test_the_words_of_the_cpu_allocator_are_known() -> None:

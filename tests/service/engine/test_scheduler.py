@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.scheduler import Batch, BatchKey, Scheduler, Share
+from service.engine.scheduler import MEMORY, Batch, BatchKey, Kind, Scheduler, Share
 
 A = BatchKey("a", 64)
 B = BatchKey("b", 64)
-KEYS = [BatchKey("a", 64), BatchKey("a", 128), BatchKey("b", 64)]
+VJP = BatchKey("a", 64, kind=Kind.VJP)
+KEYS = [BatchKey("a", 64), BatchKey("a", 128), BatchKey("b", 64), VJP]
 
 
 def test_imports_no_torch() -> None:
@@ -28,6 +29,33 @@ def test_lanes_with_equal_keys_share_a_batch_and_others_do_not() -> None:
     for lane, key in enumerate([A, A, B, A]):
         scheduler.offer(lane, key, tiles=1)
     assert scheduler.next_batch() == Batch(A, (Share(0, 0, 1), Share(1, 0, 1), Share(3, 0, 1)))
+
+
+def test_what_is_differentiated_shares_a_batch_with_its_like_alone() -> None:
+    scheduler = Scheduler(40 * 64 * 64)
+    for lane, key in enumerate([VJP, A, A, VJP, VJP]):
+        scheduler.offer(lane, key, tiles=1)
+    batch = scheduler.next_batch()
+    assert batch == Batch(VJP, (Share(0, 0, 1), Share(3, 0, 1), Share(4, 0, 1)))
+    scheduler.completed(batch)
+    assert scheduler.next_batch() == Batch(A, (Share(1, 0, 1), Share(2, 0, 1)))
+
+
+def test_a_call_that_is_differentiated_holds_fewer_tiles() -> None:
+    scheduler = Scheduler(40 * 64 * 64)
+    assert scheduler.capacity(A) == 40
+    assert scheduler.capacity(VJP) == 40 // MEMORY[Kind.VJP] == 8
+    assert Scheduler(64 * 64).capacity(VJP) == 1
+
+
+def test_a_shortage_of_one_kind_of_call_teaches_nothing_about_the_other() -> None:
+    scheduler = Scheduler(40 * 64 * 64)
+    scheduler.offer(0, VJP, tiles=10**6)
+    assert scheduler.too_large(scheduler.next_batch())
+    assert (scheduler.capacity(A), scheduler.capacity(VJP)) == (40, 4)
+    for _ in range(3 * Scheduler.GROW_AFTER):
+        scheduler.completed(scheduler.next_batch())
+    assert (scheduler.capacity(A), scheduler.capacity(VJP)) == (40, 8)
 
 
 def test_a_batch_changes_nothing_before_it_has_run() -> None:
