@@ -33,11 +33,11 @@ class SolverOut(ResponseModel):
     title: str
     reference: str
     tasks: list[str]
-    operators: Literal["any", "linear"]
+    operators: Literal["any", "linear"] = "linear"
     """Which it takes; the kinds that are not linear are `clip`, `jpeg`, `quantise` and `gamma`."""
-    differentiates: bool
+    differentiates: bool = False
     """Whether it differentiates through the denoiser, which takes about three times the time and more memory a call."""
-    hint: str
+    hint: str = ""
     """What it is good for, and what it costs."""
     params_schema: dict[str, Any]
     presets: dict[str, dict[str, dict[str, Any]]]
@@ -63,7 +63,7 @@ class LimitsOut(ResponseModel):
     max_file_bytes: int
     max_pixels: int
     """Of an input, and of a result."""
-    max_apply_pixels: int
+    max_apply_pixels: int = 0
     """Of a picture at `/v1/operators/apply`."""
     min_side: int
     max_batch_items: int

@@ -2,6 +2,7 @@
 
 from api_schemas.images import FileInfo, ImageRef, NoiseLevel, OutputOptions
 from api_schemas.jobs import Batch, Job, Progress
+from api_schemas.samplers import DapsParams, DdnmParams, DiffpirParams, DpsParams, PigdmParams
 from api_schemas.solvers import RedDiffParams
 from client._retry import RetryPolicy
 from client.async_client import AsyncRediffuse
@@ -32,6 +33,10 @@ __all__ = [
     "ConflictError",
     "ConnectionFailed",
     "CorruptDownload",
+    "DapsParams",
+    "DdnmParams",
+    "DiffpirParams",
+    "DpsParams",
     "FileInfo",
     "GoneError",
     "ImageRef",
@@ -42,6 +47,7 @@ __all__ = [
     "NoiseLevel",
     "NotFoundError",
     "OutputOptions",
+    "PigdmParams",
     "ProblemError",
     "Progress",
     "RateLimitedError",

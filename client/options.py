@@ -5,9 +5,10 @@ What is absent is left to the service, which documents its defaults under `/docs
 
 from typing import Any, TypedDict
 
-from api_schemas.images import MaskMode, Noise, OutputOptions
-from api_schemas.requests import PreviewOptions, Priority
-from api_schemas.solvers import Preset, RedDiffParams
+from api_schemas.images import MaskMode, Noise, NoiseLevel, OutputOptions
+from api_schemas.kernels import Boundary, ShrinkingKernel
+from api_schemas.requests import PreviewOptions, Priority, UncertaintyOptions
+from api_schemas.solvers import Preset, SolverParams
 
 Fields = dict[str, Any]
 
@@ -15,9 +16,11 @@ Fields = dict[str, Any]
 class CommonOptions(TypedDict, total=False):
     prior: str
     solver: str
-    params: RedDiffParams | Fields
+    params: SolverParams | Fields
     preset: Preset
     seed: int
+    num_samples: int
+    uncertainty: UncertaintyOptions | Fields
     output: OutputOptions | Fields
     preview: PreviewOptions | Fields
     priority: Priority
@@ -35,9 +38,24 @@ class InpaintOptions(CommonOptions, total=False):
 
 
 class SuperResolutionOptions(CommonOptions, total=False):
-    kernel: str
+    kernel: ShrinkingKernel | Fields
     noise: Noise | Fields
 
 
 class DenoiseOptions(CommonOptions, total=False):
     noise: Noise | Fields
+
+
+class DeblurOptions(CommonOptions, total=False):
+    boundary: Boundary
+    noise: Noise | Fields
+
+
+class RestoreOptions(CommonOptions, total=False):
+    noise: Noise | Fields
+
+
+class ApplyOptions(TypedDict, total=False):
+    noise: NoiseLevel | Fields
+    seed: int
+    output: OutputOptions | Fields

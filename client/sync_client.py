@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 import httpx
 from pydantic import BaseModel
@@ -13,13 +13,21 @@ from pydantic import BaseModel
 from api_schemas.catalogue import InfoOut, OperatorList, PriorList, QueueOut, SolverList
 from api_schemas.images import FileInfo
 from api_schemas.jobs import Batch, Job
-from client import _requests
+from client import _requests, operands
 from client._answers import check, parse, verified
 from client._connection import DEFAULT_URL, connection_options, request_options
 from client._following import STREAM_UNUSABLE, Follower, OnProgress, Watch, succeeded
 from client._retry import Attempts, RetryPolicy
 from client.events import JobEvent
-from client.options import DenoiseOptions, InpaintOptions, SuperResolutionOptions
+from client.operands import Kernel, Operator
+from client.options import (
+    ApplyOptions,
+    DeblurOptions,
+    DenoiseOptions,
+    InpaintOptions,
+    RestoreOptions,
+    SuperResolutionOptions,
+)
 from client.pictures import Picture, name_of
 from client.saving import write_atomically
 
@@ -97,6 +105,45 @@ class Rediffuse:
     ) -> Job:
         """Remove noise of a level that is estimated, or given as `noise={"sigma": 0.1}` on the 0 to 1 scale."""
         return self._send(_requests.create("denoise", image, None, options, wait_s, idempotency_key))
+
+    def deblur(
+        self,
+        image: Picture,
+        kernel: Kernel,
+        *,
+        wait_s: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[DeblurOptions],
+    ) -> Job:
+        """Sharpen an image that was blurred by `kernel`: a description, or a picture of it."""
+        fields = {"kernel": operands.kernel(kernel), **options}
+        return self._send(_requests.create("deblur", image, None, fields, wait_s, idempotency_key))
+
+    def restore(
+        self,
+        measurement: Picture,
+        operator: Operator,
+        *,
+        wait_s: float | None = None,
+        idempotency_key: str | None = None,
+        **options: Unpack[RestoreOptions],
+    ) -> Job:
+        """Find the picture that `operator` made the measurement of; see `operators` for the kinds there are."""
+        fields = {"operator": operands.operator(operator), **options}
+        return self._send(_requests.create("restore", measurement, None, fields, wait_s, idempotency_key))
+
+    def apply_operator(
+        self,
+        image: Picture,
+        operator: Operator,
+        direction: Literal["forward", "adjoint", "pseudoinverse"] = "forward",
+        *,
+        idempotency_key: str | None = None,
+        **options: Unpack[ApplyOptions],
+    ) -> bytes:
+        """What `operator` makes of a small image, as a file: to simulate a measurement, or to look at an operator."""
+        request = _requests.apply(image, operator, direction, options, idempotency_key)
+        return verified(self._answer(request))
 
     def batch(
         self,

@@ -3,9 +3,11 @@
 import typer
 
 from client.cli import batch, jobs
+from client.cli.deblur import deblur
 from client.cli.denoise import denoise
 from client.cli.inpaint import inpaint
 from client.cli.priors import priors
+from client.cli.restore import restore
 from client.cli.upscale import upscale
 
 app = typer.Typer(
@@ -16,6 +18,8 @@ app = typer.Typer(
 app.command()(inpaint)
 app.command()(upscale)
 app.command()(denoise)
+app.command()(deblur)
+app.command()(restore)
 app.add_typer(batch.app, name="batch")
 app.add_typer(jobs.app, name="jobs")
 app.command()(priors)

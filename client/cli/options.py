@@ -42,6 +42,7 @@ OutputFormat = Annotated[
     Literal["png", "tiff", "webp", "jpeg", "same"],
     typer.Option("--format", help="Of the results; `same` as each source."),
 ]
+Solver = Annotated[str | None, typer.Option(help="`red_diff` where absent; see `/v1/solvers`.")]
 Scale = Annotated[int, typer.Option(help="2, 3, 4 or 8.")]
 
 

@@ -3,6 +3,7 @@
 What is tested with it is the client's side of the wire. Its "restoration" puts a word before the bytes of the image.
 """
 
+import base64
 import hashlib
 import json
 import threading
@@ -17,7 +18,14 @@ from urllib.parse import parse_qs, urlsplit
 from api_schemas.problems import problem
 from tests.client.fake_state import NOW, PRIOR, STEPS, FakeJob, FakeState, Refused
 
-TASKS = {"/v1/inpaint": "inpaint", "/v1/super-resolution": "super_resolution", "/v1/denoise": "denoise"}
+TASKS = {
+    "/v1/inpaint": "inpaint",
+    "/v1/super-resolution": "super_resolution",
+    "/v1/denoise": "denoise",
+    "/v1/deblur": "deblur",
+    "/v1/restore": "restore",
+}
+PICTURES = ("image", "mask", "measurement")
 
 
 class FakeService(FakeState):
@@ -114,16 +122,21 @@ class Handler(BaseHTTPRequestHandler):
     def create(self, path: str, body: bytes) -> None:
         if self.headers["content-type"].startswith("application/json"):
             options = json.loads(body)
-            files = {
-                name: self.service.files[options.pop(name)["file_id"]] for name in ("image", "mask") if name in options
-            }
+            files = {name: self.content(options.pop(name)) for name in PICTURES if name in options}
         else:
             options, files = parse_form(self.headers["content-type"], body)
         if TASKS[path] == "inpaint" and "mask" not in files and options.get("mask_mode") != "alpha_unknown":
             raise Refused("validation_failed", "/mask: Field required")
         options = {name: value for name, value in options.items() if name not in files}
-        job = self.service.create(TASKS[path], options, files["image"], self.headers.get("idempotency-key"))
+        image = files["measurement" if TASKS[path] == "restore" else "image"]
+        job = self.service.create(TASKS[path], options, image, self.headers.get("idempotency-key"))
         self.answer(202, self.service.state(job), {"Location": f"/v1/jobs/{job.id}"})
+
+    def content(self, reference: dict[str, str]) -> bytes:
+        """The bytes behind an image reference."""
+        if "data_url" in reference:
+            return base64.b64decode(reference["data_url"].partition(",")[2])
+        return self.service.files[reference["file_id"]]
 
     def one_job(self, method: str, job_id: str, rest: list[str], query: dict[str, list[str]]) -> None:
         service = self.service

@@ -71,6 +71,17 @@ def test_every_task_is_taken(rediffuse: Rediffuse):
     )
 
 
+def test_operators_are_sent_and_applied(rediffuse: Rediffuse, tmp_path: Path):
+    (tmp_path / "mask.png").write_bytes(hole())
+    operator = {"kind": "mask", "mask": tmp_path / "mask.png"}
+    job = rediffuse.restore(png(), operator, solver="diffpir", params={"steps": 3}, uncertainty={"samples": 2})
+    assert (job.request["operator"]["mask"]["width"], job.request["params"]["steps"]) == (32, 3)
+    assert rediffuse.deblur(png(), png(5, 5, mode="L")).request["kernel"]["width"] == 5
+    assert rediffuse.apply_operator(png(), operator, noise={"sigma": 0.1}, seed=1).startswith(b"\x89PNG")
+    with pytest.raises(InvalidRequestError, match="kernel"):
+        rediffuse.deblur(png(), {"kind": "gaussian", "width": 1e9})
+
+
 def test_events_are_understood_and_can_be_taken_up(rediffuse: Rediffuse):
     job = rediffuse.denoise(png())
     events = list(rediffuse.events(job))

@@ -1,4 +1,4 @@
-"""`rediffuse inpaint`, `upscale`, `denoise`, and what they say when something is wrong."""
+"""`rediffuse inpaint`, `upscale`, `denoise`, `deblur`, `restore`, and what they say when something is wrong."""
 
 import json
 from pathlib import Path
@@ -38,6 +38,32 @@ def test_upscale_sends_what_was_asked_for(run, service: FakeService, photo: Path
 def test_denoise_estimates_the_noise_where_it_is_not_told(run, service: FakeService, photo: Path, tmp_path: Path):
     assert run("denoise", photo, "-o", tmp_path / "out.png").exit_code == 0
     assert service.jobs["job-1"].options["noise"] == "auto"
+
+
+def test_deblur_takes_measures_or_a_picture(run, service: FakeService, photo: Path, tmp_path: Path):
+    result = run("deblur", photo, "motion:length=9,angle=30", "-o", tmp_path / "a.png", "--solver", "diffpir")
+    assert result.exit_code == 0, result.output
+    sent = service.jobs["job-1"].options
+    assert (sent["kernel"], sent["solver"]) == ({"kind": "motion", "length": 9, "angle": 30}, "diffpir")
+    assert run("deblur", photo, photo, "-o", tmp_path / "b.png", "--boundary", "circular").exit_code == 0
+    sent = service.jobs["job-2"].options
+    assert (sent["kernel"]["kind"], sent["boundary"]) == ("image", "circular")
+    assert (tmp_path / "b.png").read_bytes() == b"restored photo"
+    wrong = run("deblur", photo, "gaussian:wide", "-o", tmp_path / "c.png")
+    assert wrong.exit_code == 2
+    assert "NAME=NUMBER" in wrong.stderr
+
+
+def test_restore_takes_an_operator_as_text_or_file(run, service: FakeService, photo: Path, tmp_path: Path):
+    operator = {"kind": "compose", "operators": [{"kind": "mask", "mask": str(photo)}, {"kind": "clip"}]}
+    (tmp_path / "operator.json").write_text(json.dumps(operator))
+    for number, given in enumerate([json.dumps(operator), tmp_path / "operator.json"], 1):
+        result = run("restore", photo, given, "-o", tmp_path / f"{number}.png", "--sigma", "0.1")
+        assert result.exit_code == 0, result.output
+        mask, clip = service.jobs[f"job-{number}"].options["operator"]["operators"]
+        assert (mask["mask"]["data_url"].partition(":")[0], clip) == ("data", {"kind": "clip"})
+    for wrong in ("none.json", "{", "[]"):
+        assert run("restore", photo, wrong, "-o", tmp_path / "x.png").exit_code == 2
 
 
 @pytest.mark.parametrize(
