@@ -16,6 +16,22 @@ def idct2d(x: Tensor) -> Tensor:
     return _idct(_idct(x).transpose(-1, -2)).transpose(-1, -2)
 
 
+def cosine_response(kernel: Tensor, size: tuple[int, int], like: Tensor) -> Tensor:
+    """Eigenvalues (H, W) of the convolution of an (H, W) picture with a symmetric kernel, its borders reflected.
+
+    kernel: (2 a + 1, 2 b + 1) float64. Mirrored without end a cosine of the transform goes on as the same cosine, which
+    a symmetric kernel merely scales; so the kernel may be larger than the picture.
+    """
+    rows, columns = (_cosines(side, n) for side, n in zip(kernel.shape, size, strict=True))
+    return (rows.mT @ kernel).to(like) @ columns.to(like)
+
+
+def _cosines(side: int, n: int) -> Tensor:
+    """cos(pi m (i - middle) / n) for tap i and frequency m, (side, n) float64."""
+    distance = torch.arange(side, dtype=torch.float64) - side // 2
+    return torch.cos(math.pi / n * torch.outer(distance, torch.arange(n, dtype=torch.float64)))
+
+
 def _phase(n: int, x: Tensor) -> Tensor:
     """exp(-i pi k / 2n) with the orthonormal scale, (n,) complex."""
     k = torch.arange(n, dtype=torch.float64, device=x.device)

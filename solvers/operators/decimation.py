@@ -12,6 +12,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from solvers.operators.borders import extend, fold
+
 
 def box_taps(factor: int) -> tuple[float, ...]:
     """The mean of disjoint blocks."""
@@ -36,6 +38,30 @@ def _cubic(d: float) -> float:
     return -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2 if d < 2 else 0.0
 
 
+def separated(kernel: Tensor, factor: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Taps along the height and along the width whose product is the kernel (h, w), as `Decimation` wants them.
+
+    None where there are no such: a kernel that is not separable, not symmetric or not centred on the blocks.
+    """
+    if any((side - factor) % 2 for side in kernel.shape):
+        return None
+    rows, columns, total = kernel.sum(1), kernel.sum(0), float(kernel.sum())
+    rounding = 1e-14 * float(kernel.abs().max())
+    if abs(total) <= rounding * kernel.numel() or not torch.allclose(
+        torch.outer(rows, columns / total), kernel, rtol=0, atol=rounding
+    ):
+        return None
+    if not all(torch.allclose(taps, taps.flip(0), rtol=0, atol=rounding) for taps in (rows, columns)):
+        return None
+    return _at_least(factor, rows), _at_least(factor, columns / total)
+
+
+def _at_least(count: int, taps: Tensor) -> tuple[float, ...]:
+    """With as many zeros on either side as make it `count` long."""
+    zeros = (0.0,) * max(0, (count - len(taps)) // 2)
+    return (*zeros, *taps.tolist(), *zeros)
+
+
 @dataclass(frozen=True)
 class Decimation:
     """R: n = factor * kept samples to `kept`. `taps` is symmetric, of length congruent to the factor modulo 2."""
@@ -50,8 +76,7 @@ class Decimation:
         return (len(self.taps) - self.factor) // 2
 
     def forward(self, x: Tensor, axis: int) -> Tensor:
-        if self.margin:
-            x = x.index_select(axis, self._reflected.to(x.device))
+        x = extend(x, axis, self.margin, "reflect")
         y = self._phase(x, axis, 0) * self.taps[0]
         for i, tap in enumerate(self.taps[1:], start=1):
             y.add_(self._phase(x, axis, i), alpha=tap)
@@ -63,29 +88,13 @@ class Decimation:
         x = y.new_zeros(shape)
         for i, tap in enumerate(self.taps):
             self._phase(x, axis, i).add_(y, alpha=tap)
-        return self._fold(x, axis) if self.margin else x
+        return fold(x, axis, self.margin, "reflect")
 
     def _phase(self, padded: Tensor, axis: int, first: int) -> Tensor:
         """A view of every f-th of the padded samples: what tap number `first` meets."""
         index = [slice(None)] * padded.ndim
         index[axis] = slice(first, first + self.factor * (self.kept - 1) + 1, self.factor)
         return padded[tuple(index)]
-
-    def _fold(self, padded: Tensor, axis: int) -> Tensor:
-        """Transpose of the reflection: add what lies in the margins to the samples that it mirrors."""
-        n, margin = self.kept * self.factor, self.margin
-        mirrored = self._reflected.to(padded.device)
-        x = padded.narrow(axis, margin, n)
-        x.index_add_(axis, mirrored[:margin], padded.narrow(axis, 0, margin).clone())
-        x.index_add_(axis, mirrored[-margin:], padded.narrow(axis, margin + n, margin).clone())
-        return x.contiguous()
-
-    @cached_property
-    def _reflected(self) -> Tensor:
-        """Index of the sample that each padded position shows."""
-        n = self.kept * self.factor
-        index = torch.arange(-self.margin, n + self.margin) % (2 * n)
-        return torch.where(index < n, index, 2 * n - 1 - index)
 
     @cached_property
     def gram_eigenvalues(self) -> Tensor:
