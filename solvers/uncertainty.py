@@ -13,12 +13,13 @@ sqrt(2) times the members' distance from the picture. (Restarts of the solver wo
 White noise on the picture itself needs no levels: the posterior covariance is sigma_y^2 J for every prior, J being the
 Jacobian of D at y (Efron 2011, "Tweedie's formula and selection bias"). Its diagonal is probed with random directions.
 
-Mean squares are smoothed over a few pixels; calibration makes the spread a deviation.
+Mean squares are smoothed over a few pixels; calibration makes the spread, the root of the variance, a deviation.
 """
 
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -28,7 +29,6 @@ from solvers.calibration import Calibration
 from solvers.checks import check_finite
 from solvers.levels import geometric_levels
 from solvers.noise import NoiseStream
-from solvers.operators.base import AnyOperator
 from solvers.operators.identity import Identity
 from solvers.operators.mask import Mask
 from solvers.parameters import bounded, check_fields
@@ -58,9 +58,11 @@ class UncertaintySettings:
     """inpaint, super_resolution, denoise, deblur, ...: what `calibration` was measured for."""
     method: str = bounded("ensemble", among=("ensemble",))
     samples: int = bounded(8, ge=2, le=64)
-    """Members, rows of each query."""
+    """Members."""
     steps: int = bounded(6, ge=1, le=1000)
-    """Levels, each a query. White noise on the picture itself takes two queries instead."""
+    """Levels, each a denoiser call a member. White noise on the picture itself takes two calls a member instead."""
+    rows: int = bounded(8, ge=1, le=64)
+    """Members that share their queries. The answer is the same, fewer take less memory."""
     calibration: Calibration = Calibration()
     """See `calibration.read_calibration`."""
 
@@ -69,123 +71,149 @@ class UncertaintySettings:
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class Group:
+    """Members that share their queries. Each is the same whomever it shares them with."""
+
+    noise: NoiseStream
+    numbers: range
+
+    def repeat(self, x: Tensor) -> Tensor:
+        return x.repeat(len(self.numbers), 1, 1, 1)
+
+    def normal(self, step: int, like: Tensor, draw: int) -> Tensor:
+        """White noise in the shape of `like`, a draw of its own for each row."""
+        rows = zip(self.numbers, like.split(1), strict=True)
+        return torch.cat([self.noise.normal(step, row, MEMBER_DRAWS * k + draw) for k, row in rows])
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a group has to say."""
+
     members: Tensor
-    """(S, C, H, W)."""
-    variance: Tensor
-    """(1, 1, H, W), mean over the channels, smoothed; before calibration."""
+    """(R, C, H, W)."""
+    moments: Tensor
+    """(M, 1, H, W), sums over the members and means over the channels of what `variance_of` asks for."""
 
 
-Spreading = Generator[Query, Tensor, Ensemble]
+Spreading = Generator[Query, Tensor, Spread]
+End = TypeVar("End")
 
 
 def with_uncertainty(solver: Solver, problem: Problem, settings: UncertaintySettings, noise: NoiseStream) -> Solver:
     """The solution of `solver` for one picture, with its `deviation` and the members as `samples`.
 
     The deviation, (1, C, H, W) on the [-1, 1] scale, is the same in all channels; 0 where the picture is known exactly.
-    Costs `queries_of` further queries of `samples` rows. `noise` may be the stream of `solver`.
-    `metrics["uncertainty_calibrated"]` is 1, or 0 where the calibration was not measured. Raises SolverDiverged.
+    Costs `queries_of` further queries. `noise` may be the stream of `solver`. `metrics["uncertainty_calibrated"]` is 1,
+    or 0 where the calibration was not measured. Raises SolverDiverged.
     """
-    more = queries_of(problem, settings)
-    made, solution = yield from _restoration(solver, more)
-    spreading = probes if isinstance(problem.operator, Identity) else anneal
-    found = yield from spreading(solution, problem, settings, noise, made)
-    check_finite(found.variance, made + more, "the variance")
-    values, measurements = (math.prod(shape) for shape in (problem.operator.input_shape, problem.operator.output_shape))
-    deviation = settings.calibration.apply(found.variance.sqrt(), values / measurements).expand_as(solution.x)
+    operator, members, moments = problem.operator, [], torch.zeros(())
+    spreading = probe if isinstance(operator, Identity) else anneal
+    left = queries_of(problem, settings)
+    made, solution = yield from _renumbered(solver, 0, left)
+    for first in range(0, settings.samples, settings.rows):
+        group = Group(noise, range(first, min(first + settings.rows, settings.samples)))
+        left -= calls_of(problem, settings)
+        asked, spread = yield from _renumbered(spreading(solution, problem, settings, group), made, left)
+        made, moments = made + asked, moments + spread.moments
+        members.append(spread.members)
+    variance = variance_of(moments / settings.samples, problem)
+    check_finite(variance, made, "the variance")
+    undersampling = math.prod(operator.input_shape) / math.prod(operator.output_shape)
+    deviation = settings.calibration.apply(variance.sqrt(), undersampling).expand_as(solution.x).contiguous()
     metrics = solution.metrics | {"uncertainty_calibrated": float(settings.calibration.measured)}
-    return replace(solution, deviation=deviation.contiguous(), samples=found.members, metrics=metrics)
+    return replace(solution, deviation=deviation, samples=torch.cat(members), metrics=metrics)
 
 
-def queries_of(problem: Problem, settings: UncertaintySettings) -> int:
-    """Queries that the uncertainty takes, of `settings.samples` rows each."""
+def calls_of(problem: Problem, settings: UncertaintySettings) -> int:
+    """Denoiser calls that each member takes."""
     if isinstance(problem.operator, Identity):
         return 0 if problem.sigma_y == 0 else 2
     return settings.steps
 
 
-def anneal(
-    solution: Solution, problem: Problem, settings: UncertaintySettings, noise: NoiseStream, made: int
-) -> Spreading:
-    """The ensemble of the module, after `made` queries."""
-    operator, sigma_y, samples = problem.operator, problem.sigma_y, settings.samples
-    z = solution.x.repeat(samples, 1, 1, 1)  # (S, C, H, W)
-    y = problem.measurement.repeat(samples, 1, 1, 1)
-    first = max(SIGMA_MAX, sigma_y)
-    levels = geometric_levels(first, max(SIGMA_END, sigma_y / 2), settings.steps)
-    for step, sigma in enumerate(levels, made):
-        noisy = _normal(noise, step, z, QUERY).mul_(sigma).add_(z)
-        denoised = yield _query(noisy, sigma, step, made + len(levels), solution, mean=z)
+def queries_of(problem: Problem, settings: UncertaintySettings) -> int:
+    """Queries that the uncertainty takes, of up to `settings.rows` rows each."""
+    return calls_of(problem, settings) * math.ceil(settings.samples / settings.rows)
+
+
+def anneal(solution: Solution, problem: Problem, settings: UncertaintySettings, group: Group) -> Spreading:
+    """Members part at falling levels. Their moment: square of the distance from the solution."""
+    operator, sigma_y = problem.operator, problem.sigma_y
+    z, y = group.repeat(solution.x), group.repeat(problem.measurement)
+    levels = geometric_levels(max(SIGMA_MAX, sigma_y), max(SIGMA_END, sigma_y / 2), settings.steps)
+    for step, sigma in enumerate(levels):
+        noisy = group.normal(step, z, QUERY).mul_(sigma).add_(z)
+        denoised = yield _query(noisy, sigma, step, len(levels), solution, z)
         check_finite(denoised, step, "the denoised image")
-        measured = _normal(noise, step, y, MEASUREMENT).mul_(sigma_y).add_(y)
+        measured = group.normal(step, y, MEASUREMENT).mul_(sigma_y).add_(y)
         z = operator.prox(measured, denoised, max((sigma_y / sigma) ** 2, RHO_MIN))
-    variance = 2 * (z - solution.x).square().mean((0, 1), keepdim=True)
-    if isinstance(operator, Mask) and sigma_y == 0:
-        variance = variance * ~operator.observed
-    return Ensemble(z, smooth(variance, operator))
+    return Spread(z, _moment((z - solution.x).square()))
 
 
-def probes(
-    solution: Solution, problem: Problem, settings: UncertaintySettings, noise: NoiseStream, made: int
-) -> Spreading:
-    """sigma_y^2 times the diagonal of J, by E[n J n] (Hutchinson 1990); the members are solution + sigma_y J n.
-
-    Of few probes that may come out anywhere, even negative. E[(J n)^2], the diagonal of J^2, is less noisy and keeps it
-    in bounds: a diagonal is at most the root of that of the square, and at least that itself, where no eigenvalue is
-    above 1. Eigenvalues above 1 mean more variance than the noise has, between two bumps of the prior.
-    """
-    y, sigma_y = problem.measurement, problem.sigma_y
-    x = solution.x.repeat(settings.samples, 1, 1, 1)  # (S, C, H, W)
+def probe(solution: Solution, problem: Problem, settings: UncertaintySettings, group: Group) -> Spreading:
+    """Members are solution + sigma_y J n. Moments: of n J n, whose mean is the diagonal of J, and of (J n)^2."""
+    y, sigma_y = group.repeat(problem.measurement), problem.sigma_y
     if sigma_y == 0:
-        return Ensemble(x, torch.zeros_like(x[:1, :1]))
-    directions, length, sigma = _normal(noise, 0, x, QUERY), PROBE * sigma_y, math.hypot(1, PROBE) * sigma_y
-    plus = yield _query(y + length * directions, sigma, made, made + 2, solution)
-    minus = yield _query(y - length * directions, sigma, made + 1, made + 2, solution)
-    response = (plus - minus) / (2 * PROBE)  # sigma_y J n
-    diagonal = smooth((directions * response / sigma_y).mean((0, 1), keepdim=True))
-    square = smooth((response / sigma_y).square().mean((0, 1), keepdim=True))
-    variance = sigma_y**2 * torch.minimum(torch.maximum(diagonal, square.clamp(max=1)), square.sqrt())
-    return Ensemble(x + response, variance)
+        return Spread(group.repeat(solution.x), y.new_zeros(2, 1, *y.shape[-2:]))
+    directions, sigma = group.normal(0, y, QUERY), math.hypot(1, PROBE) * sigma_y
+    plus = yield _query(y + PROBE * sigma_y * directions, sigma, 0, 2, solution)
+    minus = yield _query(y - PROBE * sigma_y * directions, sigma, 1, 2, solution)
+    response = (plus - minus) / (2 * PROBE * sigma_y)  # J n
+    moments = torch.cat([_moment(directions * response), _moment(response.square())])
+    return Spread(solution.x + sigma_y * response, moments)
 
 
-def smooth(variance: Tensor, operator: AnyOperator | None = None) -> Tensor:
-    """Mean of (1, 1, H, W) under a Gaussian window; known pixels and holes of a mask for themselves."""
+def variance_of(moments: Tensor, problem: Problem) -> Tensor:
+    """(1, 1, H, W) before calibration, of the mean moments of `anneal`, (1, 1, H, W), or of `probe`, (2, 1, H, W).
+
+    The diagonal of J as a mean of few probes (Hutchinson 1990) may come out anywhere, even negative. The diagonal of
+    J^2 is less noisy and keeps it in bounds: an entry of J's is at most the root of that of J^2, and at least that
+    itself where no eigenvalue is above 1. Above 1 are those between two bumps of a prior, where nothing is bounded so.
+    """
+    operator, sigma_y = problem.operator, problem.sigma_y
+    if isinstance(operator, Identity):
+        diagonal, square = smooth(moments).split(1)
+        return sigma_y**2 * torch.minimum(torch.maximum(diagonal, square.clamp(max=1)), square.sqrt())
     if not isinstance(operator, Mask):
-        return _mean_around(variance, torch.ones_like(variance))
-    known = operator.observed.to(variance)[None, None]
-    return known * _mean_around(variance, known) + (1 - known) * _mean_around(variance, 1 - known)
+        return 2 * smooth(moments)
+    known = operator.observed.to(moments)[None, None]  # known pixels and holes for themselves
+    holes = (1 - known) * smooth(moments, 1 - known)
+    return 2 * (holes if sigma_y == 0 else holes + known * smooth(moments, known))
 
 
-def _mean_around(values: Tensor, weight: Tensor) -> Tensor:
+def smooth(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Means under a Gaussian window. values: (M, 1, H, W). weight: (1, 1, H, W), at least 0; all alike where None."""
+    weight = torch.ones_like(values[:1]) if weight is None else weight
     reach = math.ceil(3 * WIDTH)
     distance = torch.arange(-reach, reach + 1, dtype=values.dtype, device=values.device)
     profile = torch.exp(-0.5 * (distance / WIDTH) ** 2)
-    sums = torch.cat([values * weight, weight], dim=0)  # (2, 1, H, W)
+    sums = torch.cat([values * weight, weight])  # (M + 1, 1, H, W)
     sums = functional.conv2d(sums, profile.reshape(1, 1, -1, 1), padding=(reach, 0))
-    total, weights = functional.conv2d(sums, profile.reshape(1, 1, 1, -1), padding=(0, reach)).split(1)
-    return total / weights.clamp(min=torch.finfo(values.dtype).tiny)
+    sums = functional.conv2d(sums, profile.reshape(1, 1, 1, -1), padding=(0, reach))
+    return sums[:-1] / sums[-1:].clamp(min=torch.finfo(values.dtype).tiny)
 
 
-def _restoration(solver: Solver, more: int) -> Generator[Query, Tensor, tuple[int, Solution]]:
-    """Run `solver`, whose queries announce `more` to come. Returns how many it made, and its solution."""
+def _moment(x: Tensor) -> Tensor:
+    return x.mean(1, keepdim=True).sum(0, keepdim=True)  # (1, 1, H, W)
+
+
+def _renumbered(
+    solver: Generator[Query, Tensor, End], before: int, after: int
+) -> Generator[Query, Tensor, tuple[int, End]]:
+    """Run `solver` between so many other queries. Returns how many it made, and what it returned."""
     made, pending = 0, []
     try:
         pending.append(next(solver))
         while True:
             query, made = pending.pop(), made + 1
-            pending.append(replace(query, total=query.total + more))
+            pending.append(replace(query, step=query.step + before, total=query.total + before + after))
             del query  # in a variable it would keep its pictures while `solver` goes on
             pending.append(solver.send((yield pending.pop())))
     except StopIteration as end:
         return made, end.value
 
 
-def _normal(noise: NoiseStream, step: int, like: Tensor, draw: int) -> Tensor:
-    """White noise, a draw of its own for each row: member k is the same however many there are."""
-    return torch.cat([noise.normal(step, row, MEMBER_DRAWS * k + draw) for k, row in enumerate(like.split(1))])
-
-
 def _query(x: Tensor, sigma: float, step: int, total: int, solution: Solution, mean: Tensor | None = None) -> Query:
-    level = x.new_full((len(x),), sigma)
-    known = None if mean is None else lambda: mean
+    level, known = x.new_full((len(x),), sigma), None if mean is None else lambda: mean
     return Query(x, level, step, total, solution.x, solution.data_residual, known)
