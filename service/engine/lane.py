@@ -180,12 +180,17 @@ class Lane:
             self.query = resume()
         except StopIteration as end:
             self.query, self.solution = None, end.value
-            if not self.solution.x.isfinite().all():
-                raise SolverDiverged(self._answered, "the solution") from None
+            self._check_solution(self.solution)
             return
         self._check(self.query)
         if self.job.on_query is not None and not self.future.cancelled():
             self.job.on_query(self.query)
+
+    def _check_solution(self, solution: Solution) -> None:
+        parts = {"the solution": solution.x, "its deviation": solution.deviation, "its samples": solution.samples}
+        for quantity, pictures in parts.items():
+            if pictures is not None and not all(row.isfinite().all() for row in pictures):  # a copy of a row at a time
+                raise SolverDiverged(self._answered, quantity) from None
 
     @staticmethod
     def _check(query: Query) -> None:

@@ -201,13 +201,25 @@ def test_an_answer_that_is_not_finite_is_no_picture() -> None:
     assert caught.value.step == 1
 
 
-def test_a_solution_that_is_not_finite_is_no_picture() -> None:
+NAN = torch.full((1, 3, 32, 32), float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("solution", "quantity"),
+    [
+        (Solution(NAN, 0.0), "the solution"),
+        (Solution(image(32, 32), 0.0, deviation=NAN), "its deviation"),
+        (Solution(image(32, 32), 0.0, samples=torch.cat([image(32, 32), NAN])), "its samples"),
+    ],
+    ids=["picture", "deviation", "samples"],
+)
+def test_a_solution_that_is_not_finite_is_no_picture(solution: Solution, quantity: str) -> None:
     def solver():
         yield Query(image(32, 32), torch.ones(1), 0, 1)
-        return Solution(torch.full((1, 3, 32, 32), float("nan")), 0.0)
+        return solution
 
     lane = lane_of(solver())
-    with pytest.raises(SolverDiverged, match="the solution is not finite at step 1"):
+    with pytest.raises(SolverDiverged, match=f"{quantity} is not finite at step 1"):
         answer(lane)
 
 

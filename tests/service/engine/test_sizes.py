@@ -108,8 +108,17 @@ def test_a_larger_picture_is_what_its_tiles_say(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_12_megapixels_take_few_pictures_of_memory() -> None:
-    """In a process of its own, so that its peak is that of this job."""
-    command = [sys.executable, "-m", "tests.service.engine.large_picture"]
+    assert 1 < growth(1, 3000, 4000) < 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rows_take_little_more_memory_than_their_answer() -> None:
+    assert 1 < growth(16, 500, 600) < 2.3
+
+
+def growth(rows: int, height: int, width: int) -> float:
+    """Of the memory at its peak, in queries; in a process of its own, so that the peak is that of one job."""
+    command = [sys.executable, "-m", "tests.service.engine.large_picture", *map(str, (rows, height, width))]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr
-    assert 1 < float(run.stdout) < 4
+    return float(run.stdout)
