@@ -29,7 +29,9 @@ class Progress(ResponseModel):
 
 class Artifact(ResponseModel):
     name: str
-    """`result`, `preview`, `input`, `mask`."""
+    """`result`, `preview`, `input`, `mask`; where they were asked for, `sample_0` and so on, `uncertainty` (a grey
+    picture, white at `metrics.uncertainty_scale`) and `uncertainty_raw` (the same as numbers: float32 of height, width
+    and channels on the 0 to 1 scale, as `.npy`)."""
     url: str
     media_type: str
     width: int | None = None
@@ -47,7 +49,9 @@ class JobWarning(ResponseModel):
 class Result(ResponseModel):
     artifacts: list[Artifact]
     metrics: dict[str, Any]
-    """`data_residual`, `noise_sigma_estimated`, `known_pixels_equal`, `unknown_fraction`, `clipped_fraction`."""
+    """`data_residual`, `noise_sigma_estimated`, `known_pixels_equal`, `unknown_fraction`, `clipped_fraction`; with
+    uncertainty `uncertainty_scale` and `uncertainty_rms`, its largest value and its root mean square on the 0 to 1
+    scale, and `uncertainty_calibrated`, 1 where it was measured for the prior how far it is to be trusted."""
     warnings: list[JobWarning] = []
 
 
@@ -85,7 +89,8 @@ class Job(ResponseModel):
     retry_of: str | None = None
     batch_id: str | None = None
     request: dict[str, Any]
-    """Fully resolved: prior and its digest, solver, parameters, seed, file ids of the inputs."""
+    """Fully resolved: prior and its digest, solver, parameters, seed, file ids of the inputs. `image` is what was sent
+    to be restored, a measurement too."""
     result: Result | None = None
     error: Problem | None = None
     timings: Timings | None = None

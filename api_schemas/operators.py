@@ -121,7 +121,7 @@ class GammaOperator(RequestModel):
     """A tone curve: brightness to the power of gamma."""
 
     kind: Literal["gamma"] = "gamma"
-    gamma: float = Field(2.2, gt=0, le=10, description="exponent of the values on the 0 to 1 scale")
+    gamma: float = Field(2.2, ge=0.1, le=10, description="exponent of the values on the 0 to 1 scale")
 
 
 Part = Annotated[

@@ -22,6 +22,7 @@ class FreeFormPattern(RequestModel):
     """Strokes as of a brush."""
 
     kind: Literal["free_form"]
+    missing: float = Field(0.25, gt=0, le=0.9, description="fraction of the pixels that is lost, at least")
     seed: Seed = Field(0, description="which strokes")
 
 
@@ -39,7 +40,13 @@ class TextPattern(RequestModel):
     """A line of text, repeated over the picture."""
 
     kind: Literal["text"]
-    text: str = Field("Lorem ipsum dolor sit amet ", min_length=1, max_length=200, description="what is written")
+    text: str = Field(
+        "Lorem ipsum dolor sit amet ",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="what is written, in one line",
+    )
     size: int = Field(16, ge=8, le=256, description="height of the letters in pixels")
 
 

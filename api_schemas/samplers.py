@@ -69,7 +69,7 @@ class DapsParams(RequestModel):
     )
     langevin_steps: int = Field(100, ge=1, le=1000, description="Langevin steps a level")
     learning_rate: float = Field(
-        0.5, gt=0, le=1, description="of Langevin's steps, as a multiple of the smallest variance"
+        0.2, gt=0, le=1, description="of Langevin's steps, as a multiple of the smallest variance"
     )
     spread: float = Field(0.5, gt=0, le=1000, description="standard deviation of images, on the [-1, 1] scale")
     sigma_max: SigmaMax = 80.0

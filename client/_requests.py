@@ -84,12 +84,10 @@ def create(
     return Request(**common, json=wire(options) | {name: reference(p) for name, p in pictures.items()})
 
 
-def apply(
-    image: Picture, operator: Operator, direction: str, options: Options, idempotency_key: str | None = None
-) -> Request[Empty]:
-    """An operator on a picture; the answer is a picture."""
+def apply(image: Picture, operator: Operator, direction: str, options: Options) -> Request[Empty]:
+    """An operator on a picture; the answer is a picture. A repeat makes it anew."""
     body = wire({"operator": operands.operator(operator), "direction": direction, **options})
-    headers = idempotency(idempotency_key) | {"Accept": "image/*"}
+    headers = {"Accept": "image/*"}
     json = body | {"image": reference(load(image))}
     return Request("POST", "/v1/operators/apply", Empty, headers=headers, json=json, answer_delay_s=WAIT_S)
 

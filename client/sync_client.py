@@ -137,12 +137,10 @@ class Rediffuse:
         image: Picture,
         operator: Operator,
         direction: Literal["forward", "adjoint", "pseudoinverse"] = "forward",
-        *,
-        idempotency_key: str | None = None,
         **options: Unpack[ApplyOptions],
     ) -> bytes:
         """What `operator` makes of a small image, as a file: to simulate a measurement, or to look at an operator."""
-        request = _requests.apply(image, operator, direction, options, idempotency_key)
+        request = _requests.apply(image, operator, direction, options)
         return verified(self._answer(request))
 
     def batch(

@@ -13,80 +13,139 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from service.operators import Load, build
 from service.queue.base import Json
+from service.shapes import from_measurement, measured_channels, operator_of
+from solvers.calibration import Calibration
+from solvers.catalogue import SOLVERS
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
-from solvers.operators.base import Operator
-from solvers.operators.downsample import Downsample
-from solvers.operators.identity import Identity
+from solvers.operators.base import AnyOperator
 from solvers.operators.mask import Mask
 from solvers.presets import preset
 from solvers.query import Problem, Solver
-from solvers.red_diff import RedDiffParameters, red_diff
+from solvers.uncertainty import UncertaintySettings, with_uncertainty
+
+LEAST_MEMBERS = 2
+"""Of an ensemble, or of particles."""
+
+
+TASK_OF = {"mask": "inpaint", "downsample": "super_resolution", "blur": "deblur", "identity": "denoise"}
+
+
+@dataclass(frozen=True)
+class PriorFacts:
+    """What belongs to the prior of a request."""
+
+    symmetry: str = "none"
+    """That it declares, for a request that leaves it open."""
+    calibration: Calibration = Calibration()
+    """Of its uncertainty, for the task of the request."""
 
 
 @dataclass(frozen=True)
 class Formulation:
-    """Everything that decides the picture: the problem, the solver's parameters and the seed."""
+    """Everything that decides the picture: the problem, the solver, its parameters and the seed."""
 
     problem: Problem
-    parameters: RedDiffParameters
+    solver: str
+    parameters: Any
+    """The dataclass of the solver in `solvers.catalogue`."""
     seed: int
     sigma01: float
     """The noise level on the wire's scale, given or estimated."""
     noise_was_estimated: bool
+    ensemble: UncertaintySettings | None = None
 
     def start(self) -> Solver:
         """A fresh solver; equal formulations give equal pictures."""
-        return red_diff(self.problem, self.parameters, NoiseStream(self.seed))
+        noise = NoiseStream(self.seed)
+        solver = SOLVERS[self.solver].solve(self.problem, self.parameters, noise)
+        return solver if self.ensemble is None else with_uncertainty(solver, self.problem, self.ensemble, noise)
 
 
 def formulate(
-    request: Json, rgb01: np.ndarray, observed: np.ndarray | None, device: torch.device, symmetry: str
+    request: Json, rgb01: np.ndarray, observed: np.ndarray | None, device: torch.device, prior: PriorFacts, load: Load
 ) -> Formulation:
-    """Build the inverse problem of a resolved request.
+    """Build the inverse problem of a resolved request. Raises OperatorError.
 
-    rgb01: (H, W, 3) float32 in [0, 1]. observed: (H, W) bool, True where a pixel is known; for inpainting only.
-    symmetry: what the prior of the request declares, for a request that leaves it open.
+    rgb01: (H, W, 3) float32 in [0, 1], what was sent. observed: (H, W) bool, True where a pixel is known; for
+    inpainting only. load: gives the stored inputs of the operator.
     """
     measurement = to_solver_range(rgb01, device)  # (1, 3, h, w)
     known = None if observed is None else torch.from_numpy(observed).to(device)
+    operator = build_operator(request, measurement.shape[-2:], known, load, device)
+    measurement = measurement[:, : operator.output_shape[0]]
+    last = last_part(operator)
+    if isinstance(last, Mask):
+        known = last.observed
+        measurement = last.forward(measurement)  # nothing of what lies in the hole may reach the solver
     estimated = request["noise"] == "auto"
     sigma01 = estimate_sigma(measurement, known) / 2 if estimated else sigma01_of(request["noise"])
     # The three channels of a grey picture are one measurement, not three: together they may weigh no more than one.
-    sigma_y = 2 * sigma01 * (math.sqrt(3) if is_grey(rgb01 if observed is None else rgb01[observed]) else 1)
-    operator = build_operator(request, measurement, known)
-    if known is not None:
-        measurement = operator.forward(measurement)  # nothing of what lies in the hole may reach the solver
-    parameters = resolve_parameters(request, sigma_y, symmetry)
-    return Formulation(Problem(measurement, operator, sigma_y), parameters, int(request["seed"]), sigma01, estimated)
+    seen = rgb01 if known is None else rgb01[known.cpu().numpy()]
+    sigma_y = 2 * sigma01 * (math.sqrt(3) if measurement.shape[1] == 3 and is_grey(seen) else 1)
+    return Formulation(
+        problem=Problem(measurement, operator, sigma_y),
+        solver=request["solver"],
+        parameters=resolve_parameters(request, sigma_y, prior.symmetry),
+        seed=int(request["seed"]),
+        sigma01=sigma01,
+        noise_was_estimated=estimated,
+        ensemble=resolve_ensemble(request, prior),
+    )
 
 
-def build_operator(request: Json, measurement: Tensor, known: Tensor | None) -> Operator:
-    _, channels, height, width = measurement.shape
-    match request["task"]:
-        case "inpaint":
-            if known is None:
-                raise ValueError("inpainting needs a mask")
-            return Mask(known, channels)
-        case "super_resolution":
-            scale = request["scale"]
-            return Downsample((channels, height * scale, width * scale), scale, request["kernel"])
-        case "denoise":
-            return Identity((channels, height, width))
-        case task:
-            raise ValueError(f"no operator for task {task!r}")
+def build_operator(
+    request: Json, size: tuple[int, int], known: Tensor | None, load: Load, device: torch.device
+) -> AnyOperator:
+    """size: (h, w) of the measurement."""
+    described = operator_of(request)
+    if described is None:
+        if known is None:
+            raise ValueError("inpainting needs a mask")
+        return Mask(known)
+    shapes = from_measurement(described, (measured_channels(described), *size))
+    return build(described, shapes, load, device)
 
 
-def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> RedDiffParameters:
-    """The preset of the task and the symmetry of the prior, under what the client gave.
+def last_part(operator: AnyOperator) -> AnyOperator:
+    """What gives the measurement."""
+    return operator.operators[-1] if hasattr(operator, "operators") else operator
 
-    The paper's mode has its own defaults in place of presets.
+
+def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> Any:
+    """Of RED-Diff: the preset of the task and the symmetry of the prior, under what the client gave; the paper's mode
+    has its own defaults in place of presets. Solvers that sample, and particles, are told how many are wanted.
     """
     given: dict[str, Any] = {key: value for key, value in request["params"].items() if value is not None}
+    parameters = SOLVERS[request["solver"]].parameters
+    if request["solver"] != "red_diff":
+        return parameters(**given, num_samples=max(1, request["num_samples"]))
     if given["mode"] == "paper":
-        return RedDiffParameters(**given)
-    return dataclasses.replace(preset(request["task"], request["preset"], sigma_y), **({"symmetry": symmetry} | given))
+        return parameters(**given)
+    if given["mode"] == "particles" and request["num_samples"]:
+        given = {"particles": max(LEAST_MEMBERS, request["num_samples"])} | given
+    return dataclasses.replace(
+        preset(nearest_task(request), request["preset"], sigma_y), **({"symmetry": symmetry} | given)
+    )
+
+
+def nearest_task(request: Json) -> str:
+    """That whose presets and calibration fit: what a single operator has done is the task of that operator."""
+    if request["task"] != "restore":
+        return request["task"]
+    return TASK_OF.get(request["operator"]["kind"], "restore")
+
+
+def resolve_ensemble(request: Json, prior: PriorFacts) -> UncertaintySettings | None:
+    """None where neither uncertainty nor samples were asked for, and where the solver has samples of its own."""
+    uncertainty, samples = request["uncertainty"], request["num_samples"]
+    has_its_own = request["solver"] != "red_diff" or request["params"]["mode"] == "particles"
+    if uncertainty is None and (has_its_own or not samples):
+        return None
+    members = max(LEAST_MEMBERS, samples, uncertainty["samples"] if uncertainty else 0)
+    return UncertaintySettings(nearest_task(request), samples=members, calibration=prior.calibration)
 
 
 def sigma01_of(noise: Json) -> float:

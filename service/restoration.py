@@ -1,27 +1,33 @@
 """The body of a job: blobs to pixels, pixels to a problem, the problem through the engine, the picture to blobs."""
 
 import asyncio
-import math
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
 import structlog
 import torch
-from torch.nn import functional
+from torch import Tensor
 
 from api_schemas.problems import problem
 from priors.manifest import PriorError, read_manifest
 from priors.shelf import Shelf
 from service import imaging
+from service.application import apply
+from service.artifacts import Artifacts
 from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome, OutOfMemory, PriorLoadFailed
-from service.formulate import Formulation, formulate, to_image_range
+from service.formulate import Formulation, PriorFacts, formulate, nearest_task, to_image_range
+from service.outcome import Result
+from service.progress import ProgressReport, finished
 from service.queue.base import Claim, JobFailed, Json, Reporter, WorkerBroken
 from service.settings import Settings
-from service.storage import BlobMissing, Storage, artifact_key, input_key
-from solvers.query import Query, SolverDiverged
-from solvers.red_diff import settings_of
+from service.storage import BlobMissing, Storage, input_key
+from solvers.calibration import read_calibration
+from solvers.operators.base import OperatorError
+from solvers.query import Solution, SolverDiverged
+from solvers.red_diff import RedDiffParameters, settings_of
 
 PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
 """Shares of the denoiser that running jobs of each priority get."""
@@ -29,15 +35,15 @@ PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
 FAILURE_CODES: dict[type[Exception], str] = {
     imaging.ImageRefused: "input_decode_failed",
     BlobMissing: "input_decode_failed",
+    OperatorError: "operator_invalid",
     SolverDiverged: "solver_diverged",
     OutOfMemory: "out_of_memory",
+    torch.OutOfMemoryError: "out_of_memory",
     PriorLoadFailed: "prior_load_failed",
     DeadlineExceeded: "deadline_exceeded",
 }
 """What can end a job, and the code of its problem."""
 
-PREVIEW_SIDE = 512
-"""Longest side of a preview in pixels."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +63,11 @@ class Restorer:
         """Solve a job and return its result record. Cancelling the task ends the job at its next denoiser step."""
         loop = asyncio.get_running_loop()
         try:
+            if claim.task == "apply":
+                self.reporter.started(
+                    claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt}
+                )
+                return await loop.run_in_executor(self.pictures, self._apply, claim)
             picture, observed = await loop.run_in_executor(self.pictures, self._read, claim)
             formulation = await loop.run_in_executor(self.pictures, self._formulate, claim, picture, observed)
             outcome = await self._solve(claim, formulation)
@@ -70,8 +81,30 @@ class Restorer:
             raise JobFailed(problem(FAILURE_CODES[type(error)], str(error)).model_dump(mode="json")) from error
 
     def _formulate(self, claim: Claim, picture: imaging.Picture, observed: np.ndarray | None) -> Formulation:
-        symmetry = declared_symmetry(self.shelf, claim.request["prior"])
-        return formulate(claim.request, picture.rgb, observed, self.engine.device, symmetry)
+        prior = facts_of(self.shelf, claim.request)
+        return formulate(claim.request, picture.rgb, observed, self.engine.device, prior, self._load)
+
+    def _started(self, claim: Claim) -> None:
+        self.reporter.started(claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt})
+
+    def _load(self, sha256: str) -> bytes:
+        return self.storage.get(input_key(sha256))
+
+    def _apply(self, claim: Claim) -> Json:
+        """The result record of an operator that is applied alone."""
+        began = time.monotonic()
+        picture = imaging.decode(self._load(claim.request["image"]["sha256"]), self.limits)
+        applied = apply(claim.request, picture.rgb, self._load, self.engine.device)
+        height, width, channels = applied.shape
+        source = imaging.blank(height, width, grey=channels == 1, like=picture)
+        encoded = imaging.encode(np.broadcast_to(applied, (height, width, 3)), source, **claim.request["output"])
+        return {
+            "artifacts": [Artifacts(self.storage, claim).picture("result", encoded)],
+            "warnings": listed(encoded.warnings),
+            "worker": {"device": str(self.engine.device)},
+            "metrics": {"clipped_fraction": clipped_fraction(applied)},
+            "timings": {"load_s": 0.0, "run_s": time.monotonic() - began, "denoiser_calls": 0, "mean_batch": None},
+        }
 
     async def _solve(self, claim: Claim, formulation: Formulation) -> Outcome:
         future = self.engine.submit(
@@ -83,7 +116,7 @@ class Restorer:
             weight=PRIORITY_WEIGHT[claim.request["priority"]],
             digest=claim.request["prior_digest"],
         )
-        self.reporter.started(claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt})
+        self._started(claim)
         try:
             return await asyncio.wrap_future(future)
         finally:
@@ -91,12 +124,12 @@ class Restorer:
 
     def _read(self, claim: Claim) -> tuple[imaging.Picture, np.ndarray | None]:
         request = claim.request
-        picture = imaging.decode(self.storage.get(input_key(request["image"]["sha256"])), self.limits)
+        picture = imaging.decode(self._load(request["image"]["sha256"]), self.limits)
         if request["task"] != "inpaint":
             return picture, None
         mask = request["mask"]
         observed = imaging.observed_mask(
-            None if mask is None else self.storage.get(input_key(mask["sha256"])),
+            None if mask is None else self._load(mask["sha256"]),
             picture,
             mode=request["mask_mode"],
             threshold=request["mask_threshold"],
@@ -113,91 +146,29 @@ class Restorer:
         formulation: Formulation,
         outcome: Outcome,
     ) -> Json:
-        request = claim.request
-        rgb01 = to_image_range(outcome.solution.x)
-        exact = observed is not None and request["known_pixels"] == "exact"
-        alpha_was_hole = observed is not None and request["mask_mode"] == "alpha_unknown" and request["mask"] is None
-        encoded = imaging.encode(
-            rgb01,
-            picture,
-            **request["output"],
-            keep=observed if exact else None,
-            scale=request.get("scale", 1),
-            same_scene=request["task"] == "denoise",
-            opaque=~observed if alpha_was_hole else None,
-        )
+        request, solution = claim.request, outcome.solution
+        written = Result(request, picture, observed)
+        artifacts = Artifacts(self.storage, claim)
+        encoded = written.encode(solution.x)
+        made = [artifacts.picture("result", encoded)]
+        for index, sample in enumerate(samples_of(solution)[: request["num_samples"]]):
+            made.append(artifacts.picture(f"sample_{index}", written.encode(sample[None])))
         measured = {
             "noise_sigma_estimated": formulation.sigma01 if formulation.noise_was_estimated else None,
             "known_pixels_equal": encoded.known_pixels_equal,
             "unknown_fraction": None if observed is None else float(1 - observed.mean()),
-            "clipped_fraction": float(((rgb01 < 0) | (rgb01 > 1)).mean()),
+            "clipped_fraction": clipped_fraction(to_image_range(solution.x)),
         }
+        if request["uncertainty"] is not None and solution.deviation is not None:
+            maps, meaning = artifacts.uncertainty(written.deviation01(solution.deviation))
+            made, measured = made + maps, measured | meaning
         return {
-            "artifacts": [self._store(claim, encoded)],
-            "warnings": [{"code": code, "detail": detail} for code, detail in (*picture.warnings, *encoded.warnings)],
-            "parameters": {"mode": formulation.parameters.mode, **asdict(settings_of(formulation.parameters))},
+            "artifacts": made,
+            "warnings": listed((*picture.warnings, *encoded.warnings)),
+            "parameters": parameters_of(formulation),
             "worker": {"device": str(self.engine.device)},
             **figures(outcome, measured),
         }
-
-    def _store(self, claim: Claim, encoded: imaging.Encoded) -> Json:
-        """Put the picture into the store; returns its entry among the artifacts."""
-        key = artifact_key(claim.id, claim.attempt, f"result.{encoded.media_type.split('/')[1]}")
-        sha256 = self.storage.put(key, encoded.data)
-        return {
-            "name": "result",
-            "key": key,
-            "media_type": encoded.media_type,
-            "width": encoded.width,
-            "height": encoded.height,
-            "bytes": len(encoded.data),
-            "sha256": sha256,
-        }
-
-
-class ProgressReport:
-    """Called by the engine at each query of one job: tells the reporter where the job is, and makes its previews."""
-
-    def __init__(self, claim: Claim, reporter: Reporter, storage: Storage, pictures: ThreadPoolExecutor):
-        preview = claim.request["preview"]
-        self.claim = claim
-        self.reporter = reporter
-        self.storage = storage
-        self.pictures = pictures
-        self.preview_every = preview["every"] if preview else 0
-        self.began = time.monotonic()
-
-    def __call__(self, query: Query) -> None:
-        elapsed = time.monotonic() - self.began
-        progress = {
-            "step": query.step,
-            "total_steps": query.total,
-            "fraction": query.step / query.total,
-            "eta_s": elapsed / query.step * (query.total - query.step) if query.step else None,
-            "data_residual": query.data_residual,
-            "sigma": float(query.sigma[0]),
-        }
-        self.reporter.progress(self.claim.id, progress)
-        if self.preview_every and query.step and query.step % self.preview_every == 0 and query.estimate is not None:
-            factor = max(1, math.ceil(max(query.estimate.shape[-2:]) / PREVIEW_SIDE))
-            small = functional.avg_pool2d(query.estimate, factor, ceil_mode=True)
-            self.pictures.submit(self._store_preview, to_image_range(small), query.step)
-
-    def _store_preview(self, rgb01: np.ndarray, step: int) -> None:
-        key = artifact_key(self.claim.id, self.claim.attempt, f"preview-{step}.jpg")
-        try:
-            self.storage.put(key, imaging.preview_jpeg(rgb01, PREVIEW_SIDE))
-        except Exception:  # noqa: BLE001 - a store that fails shows itself at the result; a preview is worth a line
-            log.exception("preview was not stored", job=self.claim.id, step=step)
-            return
-        self.reporter.preview(self.claim.id, {"step": step, "key": key})
-
-
-def finished(outcome: Outcome) -> Json:
-    """The progress of a job whose solver has ended."""
-    calls = outcome.denoiser_calls
-    residual = outcome.solution.data_residual
-    return {"step": calls, "total_steps": calls, "fraction": 1.0, "eta_s": 0.0, "data_residual": residual}
 
 
 def figures(outcome: Outcome, measured: Json) -> Json:
@@ -214,12 +185,39 @@ def figures(outcome: Outcome, measured: Json) -> Json:
     }
 
 
-def declared_symmetry(shelf: Shelf, prior: str) -> str:
-    """What the manifest of the prior declares; none where it cannot be read: the engine will say what is wrong."""
+def listed(warnings: Iterable[tuple[str, str]]) -> list[Json]:
+    return [{"code": code, "detail": detail} for code, detail in warnings]
+
+
+def clipped_fraction(image01: np.ndarray) -> float:
+    """Of the values that lie beyond black and white."""
+    return float(((image01 < 0) | (image01 > 1)).mean())
+
+
+def samples_of(solution: Solution) -> Tensor:
+    """(S, C, H, W); of a solver that drew a single sample, that one."""
+    return solution.x if solution.samples is None else solution.samples
+
+
+def parameters_of(formulation: Formulation) -> Json:
+    """Every parameter that the solver worked with."""
+    parameters = formulation.parameters
+    if isinstance(parameters, RedDiffParameters):
+        return {"mode": parameters.mode, **asdict(settings_of(parameters))}
+    return asdict(parameters)
+
+
+def facts_of(shelf: Shelf, request: Json) -> PriorFacts:
+    """What the folder of the prior says; nothing where it cannot be read: the engine will say what is wrong."""
+    prior, digest, task = request["prior"], request["prior_digest"], nearest_task(request)
     try:
-        return read_manifest(shelf.home(prior) / prior).symmetries
+        folder = shelf.home(prior) / prior
+        return PriorFacts(read_manifest(folder).symmetries, read_calibration(folder, digest, task))
     except PriorError:
-        return "none"
+        return PriorFacts()
+    except ValueError as error:
+        log.warning("calibration cannot be read", prior=prior, reason=str(error))
+        return PriorFacts(read_manifest(folder).symmetries)
 
 
 def choose_device(name: str) -> torch.device:

@@ -96,7 +96,7 @@ def kernel_side(kernel: Json) -> int:
         case "gaussian":
             return 2 * math.ceil(GAUSSIAN_REACH * kernel["width"]) + 1
         case "motion":
-            return 2 * math.ceil(kernel["length"] / 2) + 1
+            return 2 * math.ceil(max(0.0, kernel["length"] - 1) / 2) + 1
         case "disk":
             return 2 * math.ceil(kernel["radius"]) + 1
         case "box" | "path":

@@ -1,6 +1,6 @@
 """What every route that creates a job does: read the headers, queue, answer 202 or wait."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -72,7 +72,8 @@ class Creation:
         depth = await run_in_threadpool(self.ctx.queue.depth)
         if not depth.workers:
             raise Refused("not_ready", "no worker runs", headers={"Retry-After": str(RETRY_AFTER_S)})
-        job_id = await self.ctx.decode(self.ctx.submissions.create, self.origin, body)
+        origin = replace(self.origin, key=None)  # one that was given up is made anew
+        job_id = await self.ctx.decode(self.ctx.submissions.create, origin, body)
         self.ctx.metrics.submitted.labels(body.options.task).inc()
         await self.ctx.watcher.wait_for_end(job_id, MAX_WAIT_S if self.wait_s is None else self.wait_s)
         record = await self.ctx.load(self.origin.owner, job_id)

@@ -14,6 +14,7 @@ from service.problems import responses
 from service.queue.base import JobRecord
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"])
+NAMES = "`result`, `preview` (the newest), `input`, `mask`, `sample_0` and so on, `uncertainty`, `uncertainty_raw`"
 GONE = ("job_not_found", "job_expired")
 NO_RESULT = ("job_failed", "job_canceled", "not_acceptable", "range_not_satisfiable")
 
@@ -60,7 +61,7 @@ async def get_artifact(
     request: Request,
     ctx: Ctx,
     job: OwnedJob,
-    name: Annotated[str, Path(description="`result`, `preview` (the newest), `input`, `mask`", examples=["result"])],
+    name: Annotated[str, Path(description=NAMES, examples=["result"])],
 ) -> Response:
     """One file of the job. Takes `Range` and `If-None-Match`."""
     return await ctx.decode(ctx.results.artifact, request, job, name)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from api_schemas.requests import OPTIONS
-from service.formulate import Formulation, formulate, to_image_range, to_solver_range
+from service.formulate import Formulation, PriorFacts, formulate, to_image_range, to_solver_range
+from solvers.calibration import Calibration
 from solvers.drive import drive
 from solvers.operators.downsample import Downsample
 from solvers.operators.identity import Identity
@@ -17,10 +18,14 @@ CPU = torch.device("cpu")
 
 
 def formulation(
-    task: str, rgb01: np.ndarray, observed: np.ndarray | None = None, symmetry: str = "none", **options: Any
+    task: str,
+    rgb01: np.ndarray,
+    observed: np.ndarray | None = None,
+    prior: PriorFacts = PriorFacts(),
+    **options: Any,
 ) -> Formulation:
     request = OPTIONS[task](**({"seed": 1} | options)).model_dump(mode="json")
-    return formulate(request, rgb01, observed, CPU, symmetry)
+    return formulate(request, rgb01, observed, CPU, prior, dict[str, bytes]().__getitem__)
 
 
 @pytest.fixture
@@ -84,10 +89,10 @@ def test_what_the_client_gives_overrides_the_preset(rgb01: np.ndarray) -> None:
 def test_the_symmetry_is_that_of_the_prior_unless_the_client_gives_one(rgb01: np.ndarray) -> None:
     for task in ("denoise", "super_resolution"):
         for symmetry in ("none", "mirror", "dihedral"):
-            assert formulation(task, rgb01, symmetry=symmetry).parameters.symmetry == symmetry
-        given = formulation(task, rgb01, symmetry="dihedral", params={"symmetry": "none"})
+            assert formulation(task, rgb01, prior=PriorFacts(symmetry)).parameters.symmetry == symmetry
+        given = formulation(task, rgb01, prior=PriorFacts("dihedral"), params={"symmetry": "none"})
         assert given.parameters.symmetry == "none"
-    paper = formulation("denoise", rgb01, symmetry="dihedral", params={"mode": "paper"})
+    paper = formulation("denoise", rgb01, prior=PriorFacts("dihedral"), params={"mode": "paper"})
     assert paper.parameters.symmetry is None
 
 
@@ -143,3 +148,39 @@ def test_the_level_is_estimated_from_known_pixels_only() -> None:
     observed[:, 40:80] = False
     noisy[~observed] = 0.5  # painted flat: no noise there
     assert formulation("inpaint", noisy, observed, noise="auto").sigma01 == pytest.approx(0.08, rel=0.15)
+
+
+def test_each_solver_has_its_parameters_and_samples(rgb01: np.ndarray) -> None:
+    made = formulation("denoise", rgb01, solver="dps", params={"steps": 7}, num_samples=3)
+    assert (made.solver, made.parameters.steps, made.parameters.num_samples) == ("dps", 7, 3)
+    assert made.ensemble is None  # it samples by itself
+    assert formulation("denoise", rgb01, solver="daps").parameters.num_samples == 1
+    particles = formulation("super_resolution", rgb01, params={"mode": "particles"}, num_samples=3)
+    assert (particles.parameters.particles, particles.ensemble) == (3, None)
+
+
+def test_an_ensemble_is_run_for_uncertainty_and_for_samples(rgb01: np.ndarray) -> None:
+    assert formulation("denoise", rgb01).ensemble is None
+    prior = PriorFacts(calibration=Calibration(2.0))
+    asked = formulation("denoise", rgb01, prior=prior, uncertainty={"samples": 5}, num_samples=3).ensemble
+    assert asked is not None
+    assert (asked.samples, asked.task, asked.calibration.scale) == (5, "denoise", 2.0)
+    for count, members in ((1, 2), (9, 9)):
+        samples = formulation("denoise", rgb01, num_samples=count).ensemble
+        assert samples is not None and samples.samples == members
+
+
+def test_an_operator_that_loses_the_colours_measures_one_channel(rgb01: np.ndarray) -> None:
+    grey = np.repeat(rgb01[..., :1], 3, axis=-1)
+    made = formulation("restore", grey, operator={"kind": "grey"}, noise={"sigma": 0.05}, solver="dps")
+    assert made.problem.measurement.shape == (1, 1, 24, 40)
+    assert made.problem.operator.input_shape == (3, 24, 40)
+    assert made.problem.sigma_y == pytest.approx(0.1)  # one channel is one measurement
+
+
+def test_nothing_in_the_holes_of_an_operator_reaches_the_solver(rgb01: np.ndarray) -> None:
+    box = {"kind": "box", "top": 5, "left": 10, "height": 10, "width": 10}
+    operator = {"kind": "mask", "pattern": box}
+    made = formulation("restore", rgb01, operator=operator, solver="dps")
+    assert not made.problem.measurement[..., 5:15, 10:20].any()
+    assert torch.equal(made.problem.measurement[..., :5, :], to_solver_range(rgb01, CPU)[..., :5, :])

@@ -219,6 +219,7 @@ def test_a_header_of_npy_that_lies_costs_no_memory(idle: Api) -> None:
         ({"kind": "mask"}, "/operator"),
         ({"kind": "mask", "pattern": {"kind": "random"}, "mask_threshold": 7}, "/operator/mask_threshold"),
         ({"kind": "mask", "pattern": {"kind": "text", "text": ""}}, "/operator/pattern/text"),
+        ({"kind": "mask", "pattern": {"kind": "text", "text": "a\nb"}}, "/operator/pattern/text"),
         ({"kind": "downsample", "scale": 5}, "/operator/scale"),
         ({"kind": "downsample", "kernel": "cubic"}, "/operator/kernel"),
         ({"kind": "compose", "operators": [HALF] * 9}, "/operator/operators"),
@@ -318,15 +319,26 @@ def test_an_operator_is_applied_by_a_worker(api: Api) -> None:
     assert response.headers["content-type"] == "image/jpeg"
 
 
-def test_refused_applications(make_api: MakeApi) -> None:
-    idle = make_api(max_apply_pixels=30 * 24)
-    path = "/v1/operators/apply"
-    assert_problem(post(idle, path, operator=HALF), "not_ready")
+def test_without_a_worker_nobody_waits(idle: Api) -> None:
+    assert_problem(post(idle, "/v1/operators/apply", operator=HALF), "not_ready")
+    assert idle.http.get("/v1/jobs").json()["data"] == []
 
 
-def test_applications_that_a_worker_would_be_asked_for(api: Api) -> None:
+def test_an_application_that_takes_too_long_is_given_up(api: Api) -> None:
+    headers = {"Prefer": "wait=0", "Idempotency-Key": "apply"}
+    files = {"image": ("a.png", png()), "operator": (None, json.dumps(BLUR))}
+    refused = api.http.post("/v1/operators/apply", files=files, headers=headers)
+    assert_problem(refused, "not_ready")
+    assert int(refused.headers["retry-after"]) > 0
+    job = api.http.get("/v1/jobs", params={"task": "apply", "limit": 1}).json()["data"][0]
+    assert api.finish(job["id"])["status"] in ("canceled", "succeeded")
+    assert_problem(api.http.post(f"/v1/jobs/{job['id']}/retry", json={}), "validation_failed")
+    again = api.http.post("/v1/operators/apply", files=files, headers={"Idempotency-Key": "apply"})
+    assert again.status_code == 200, again.text
+
+
+def test_refused_applications(api: Api) -> None:
     path = "/v1/operators/apply"
-    taken = api.context.submissions.inputs
     assert_problem(post(api, path, operator={"kind": "clip"}, direction="adjoint"), "operator_invalid", "/direction")
     assert_problem(post(api, path, operator=HALF, direction="back"), "validation_failed", "/direction")
     assert_problem(post(api, path, operator=HALF, noise="auto"), "validation_failed", "/noise")
@@ -334,6 +346,5 @@ def test_applications_that_a_worker_would_be_asked_for(api: Api) -> None:
     odd = {"kind": "downsample", "scale": 3}
     assert_problem(post(api, path, operator=odd), "operator_shape_mismatch", "/operator")
     large = {"image": {"file_id": api.send(png(1100, 1000))}}
-    assert taken.max_apply_pixels == 2**20
     assert_problem(post(api, path, operator=HALF, **large), "image_too_many_pixels", "/operator")
     assert_problem(post(api, path, operator={"kind": "grey"}, direction="adjoint"), "operator_shape_mismatch", "/image")

@@ -152,6 +152,9 @@ def test_a_prior_on_latents_is_for_what_is_missing_not_for_noise(idle: Api) -> N
         refused = body(idle, path, prior="sd", params={"mode": "paper"}, **fields)
         assert_problem(refused, "incompatible_prior", "/prior")
     assert_problem(body(idle, prior="sd"), "incompatible_prior", "/prior")
+    for asked in ({"solver": "dps"}, {"num_samples": 2}, {"uncertainty": {"samples": 2}}):
+        refused = body(idle, "/v1/super-resolution", prior="sd", scale=4, **asked)
+        assert_problem(refused, "incompatible_prior", "/prior")
     assert_problem(body(idle, prior="sd", params={"sigma_max": 0.5}), "incompatible_prior", "/prior")
 
 

@@ -1,0 +1,62 @@
+"""A solution as pictures like the one that came in."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from torch import Tensor
+
+from service import imaging
+from service.formulate import to_image_range
+from service.queue.base import Json
+from service.shapes import measured_channels
+
+
+@dataclass(frozen=True)
+class Result:
+    """How the solutions of one job are written."""
+
+    request: Json
+    picture: imaging.Picture
+    """What was sent."""
+    observed: np.ndarray | None
+    """(H, W) bool, of inpainting."""
+
+    def encode(self, x: Tensor) -> imaging.Encoded:
+        """(1, 3, H, W) on [-1, 1] as a file: like the source, unless the operator changes what that could be."""
+        rgb01 = to_image_range(x)
+        source, scale = self._source(*rgb01.shape[:2])
+        return imaging.encode(
+            rgb01,
+            source,
+            **self.request["output"],
+            keep=self.observed if self._is_exact else None,
+            scale=scale,
+            same_scene=self.request["task"] == "denoise",
+            opaque=~self.observed if self.observed is not None and self._alpha_was_hole else None,
+        )
+
+    def deviation01(self, deviation: Tensor) -> np.ndarray:
+        """(1, C, H, W) on the [-1, 1] scale to (H, W, C) on [0, 1]; 0 where what was sent comes back as it is."""
+        deviation01 = deviation[0].float().div(2).permute(1, 2, 0).cpu().numpy()
+        if self.observed is None or not self._is_exact:
+            return deviation01
+        return np.where(self.observed[..., None], np.float32(0), deviation01)
+
+    def _source(self, height: int, width: int) -> tuple[imaging.Picture, int]:
+        """What the file is to be like, and how many times larger it is."""
+        picture = self.picture
+        scale = max(1, height // picture.height)
+        fits = (height, width) == (picture.height * scale, picture.width * scale)
+        colours_were_lost = self.request["task"] == "restore" and measured_channels(self.request["operator"]) == 1
+        if fits and not colours_were_lost:
+            return picture, scale
+        return imaging.blank(height, width, grey=False, like=picture), 1
+
+    @cached_property
+    def _is_exact(self) -> bool:
+        return self.observed is not None and self.request["known_pixels"] == "exact"
+
+    @cached_property
+    def _alpha_was_hole(self) -> bool:
+        return self.request["mask_mode"] == "alpha_unknown" and self.request["mask"] is None
