@@ -136,3 +136,12 @@ def test_ends_of_jobs_are_counted(end: BaseException | None, status: str, code: 
     }
     assert samples["rediffuse_jobs_finished_total", "denoise", status, code] == 1
     assert samples["rediffuse_job_run_seconds_count", "denoise", "red_diff"] == 1
+
+
+def test_tiles_that_were_differentiated_are_counted_apart(idle: Api) -> None:
+    metrics = worked(3)
+    metrics.batch("tiny", 5, 0.1, "vjp")
+    MetricsWriter(idle.context.retention.engine, "one", metrics).write()
+    found, prior = figures(idle), ("prior", "tiny")
+    assert found["engine_denoiser_images_total", (prior,)] == 8
+    assert found["engine_differentiated_images_total", (prior,)] == 5
