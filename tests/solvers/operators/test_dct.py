@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from solvers.operators.dct import dct2d, idct2d
+from solvers.operators.convolution import Convolution
+from solvers.operators.dct import cosine_response, dct2d, idct2d
 
 
 def matrix(n: int) -> torch.Tensor:
@@ -28,3 +29,16 @@ def test_single_precision():
     x = torch.randn(1, 1, 33, 20, generator=torch.Generator().manual_seed(0))
     assert dct2d(x).dtype == torch.float32
     assert torch.allclose(idct2d(dct2d(x)), x, atol=1e-5)
+
+
+@pytest.mark.parametrize("sides", [(1, 3), (5, 3), (9, 17)])
+def test_the_response_of_a_symmetric_filter(sides):
+    """Diagonal of the cosine transform of the filter, whose reflections are written out."""
+    k = torch.rand(*sides, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    k = k + k.flip(0)
+    k = k + k.flip(1)
+    conv = Convolution((4, 5), k, "reflect")
+    basis = torch.eye(20, dtype=torch.float64).reshape(20, 4, 5)
+    transformed = dct2d(conv.forward(idct2d(basis))).reshape(20, 20)
+    response = cosine_response(k, (4, 5), basis)
+    assert torch.allclose(transformed, torch.diag(response.flatten()), atol=1e-12)

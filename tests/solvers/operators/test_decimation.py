@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from solvers.operators.decimation import Decimation, bicubic_taps, box_taps
+from solvers.operators.decimation import Decimation, bicubic_taps, box_taps, separated
 
 
 def cubic(d: float) -> float:
@@ -76,3 +76,18 @@ def test_the_eigenvalues_of_a_filter_that_lets_folded_constants_through(taps):
     matrix = as_matrix(r)
     expected = torch.linalg.eigvalsh(matrix @ matrix.T)
     assert torch.allclose(r.gram_eigenvalues.sort().values, expected, atol=1e-14)
+
+
+def test_separating_a_kernel():
+    rows, columns = torch.tensor([1.0, 2, 1]).double(), torch.tensor([3.0, 5, 3]).double()
+    kernel = torch.outer(rows, columns)
+    down, right = separated(kernel, 3)
+    assert torch.allclose(torch.outer(torch.tensor(down), torch.tensor(right)).double(), kernel)
+    assert separated(kernel, 2) is None  # off the centre of the blocks
+    assert separated(kernel + torch.diag(rows), 3) is None
+    assert separated(torch.outer(rows, torch.tensor([3.0, 5, 2]).double()), 3) is None
+    assert separated(torch.outer(rows, torch.tensor([1.0, -2, 1]).double()), 3) is None  # of sum 0
+
+
+def test_a_separated_kernel_is_at_least_as_long_as_the_block():
+    assert separated(torch.ones(2, 4).double(), 4) == ((0, 4, 4, 0), (0.25, 0.25, 0.25, 0.25))

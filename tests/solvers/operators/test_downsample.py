@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from solvers.operators import kernels
 from solvers.operators.base import OperatorError
-from solvers.operators.downsample import SCALES, Downsample
+from solvers.operators.downsample import SCALES, Downsample, Separable
+from solvers.operators.strided import Strided
+from tests.solvers.operators.test_convolution import direct
 
 
 def image(*shape: int) -> torch.Tensor:
@@ -48,6 +51,52 @@ def test_bicubic_is_antialiased_interpolation_away_from_the_border(f):
     assert (ours - library).abs().max() > 1e-3  # it renormalises at the border, where ours reflects
 
 
+def every(x: torch.Tensor, kernel: torch.Tensor, f: int) -> torch.Tensor:
+    """Pixel (f - 1) // 2 of each block of a plane blurred in loops."""
+    return direct(x, kernel, "reflect")[(f - 1) // 2 :: f, (f - 1) // 2 :: f]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "f", "kind"),
+    [
+        (kernels.gaussian(0.8, 4), 2, Separable),
+        (kernels.gaussian(1.2, 5), 3, Separable),
+        (kernels.box(1), 3, Separable),  # narrower than the block
+        (kernels.line(3, 0)[1:2], 3, Separable),
+        (kernels.gaussian(0.8, 5), 2, Strided),  # half a pixel beside
+        (kernels.box(4), 3, Strided),
+        (kernels.disk(1.5), 3, Strided),  # not separable
+        (kernels.motion(6, 1.0, 4), 4, Strided),
+    ],
+)
+def test_a_kernel_of_ones_own_is_a_blur_that_is_decimated(kernel, f, kind):
+    operator, x = Downsample((2, 2 * f, 3 * f), f, kernel), image(1, 2, 2 * f, 3 * f)
+    assert isinstance(operator._filter, kind)
+    for channel in range(2):
+        assert torch.allclose(operator.forward(x)[0, channel], every(x[0, channel], kernel, f), atol=1e-13)
+
+
+def test_taps_serve_both_axes():
+    taps, x = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64), image(1, 1, 6, 9)
+    operator = Downsample((1, 6, 9), 3, taps)
+    assert torch.allclose(operator.forward(x)[0, 0], every(x[0, 0], torch.outer(taps, taps), 3), atol=1e-13)
+
+
+@pytest.mark.parametrize(("kernel", "f"), [(kernels.gaussian(1.0, 6), 2), (kernels.gaussian(1.5, 9), 3)])
+def test_the_closed_form_is_what_conjugate_gradients_find(kernel, f):
+    size = (4 * f, 5 * f)
+    closed, iterated, y = Downsample((2, *size), f, kernel)._filter, Strided(size, f, kernel), image(2, 2, 4, 5)
+    assert isinstance(closed, Separable)
+    assert torch.allclose(closed.adjoint(y), iterated.adjoint(y), atol=1e-13)
+    assert torch.allclose(closed.solve_gram(y, 0.01), iterated.solve_gram(y, 0.01), atol=1e-10)
+    assert closed.gram_norm == pytest.approx(iterated.gram_norm, rel=1e-10)
+
+
+def test_named_kernels_are_inverted_exactly_and_others_are_damped():
+    assert Downsample((1, 8, 8), 2).damping == 0
+    assert Downsample((1, 8, 8), 2, kernels.gaussian(1.0)).damping > 0
+
+
 def test_any_whole_multiple_and_nothing_else():
     assert Downsample((3, 9, 21), 3).output_shape == (3, 3, 7)
     for shape in ((3, 10, 21), (3, 9, 20), (3, 0, 21)):
@@ -57,3 +106,6 @@ def test_any_whole_multiple_and_nothing_else():
         Downsample((3, 10, 10), 5)
     with pytest.raises(OperatorError, match="lanczos"):
         Downsample((3, 8, 8), 2, "lanczos")
+    for kernel in (torch.zeros(3, 3), torch.tensor([1.0, torch.nan]), torch.ones(2, 2, 2)):
+        with pytest.raises(OperatorError, match="kernel"):
+            Downsample((3, 8, 8), 2, kernel)
