@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from benchmarks.degradations import random_pixels
 from benchmarks.overhead import picture, png
 from benchmarks.report import publish
+from solvers.operators.holes import random_pixels
 from tests.service_process import ROOT, free_port
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.first_picture", description=__doc__.split("\n")[0])
     parser.add_argument("--side", type=int, default=256)
     arguments = parser.parse_args()
-    mask = np.where(random_pixels(arguments.side, arguments.side, 0.5, 0), 0, 255).astype(np.uint8)
+    mask = np.where(random_pixels(arguments.side, arguments.side, 0.5, 0).numpy(), 0, 255).astype(np.uint8)
     uploads = {"image": png(picture(arguments.side)), "mask": png(mask)}
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:

@@ -19,15 +19,16 @@ from PIL import Image
 
 from api_schemas.requests import OPTIONS
 from benchmarks import baselines
-from benchmarks.degradations import centre_crop, free_form, noisy, random_pixels
+from benchmarks.degradations import centre_crop, noisy
 from benchmarks.report import Row, publish
 from priors.base import Prior
 from priors.store import load_prior
-from service.formulate import formulate, to_image_range, to_solver_range
+from service.formulate import PriorFacts, formulate, to_image_range, to_solver_range
 from service.settings import Settings
 from solvers.drive import drive
 from solvers.metrics import psnr, ssim
 from solvers.operators.downsample import Downsample
+from solvers.operators.holes import free_form, random_pixels
 
 CPU = torch.device("cpu")
 
@@ -48,8 +49,8 @@ def cases(truth: np.ndarray, seed: int) -> Iterator[Case]:
     """Every damage of the table, done to one picture (H, W, 3) in [0, 1]."""
     height, width = truth.shape[:2]
     for label, observed in (
-        ("inpaint 50 % random pixels", random_pixels(height, width, 0.5, seed)),
-        ("inpaint 25 % free-form hole", free_form(height, width, 0.25, seed)),
+        ("inpaint 50 % random pixels", random_pixels(height, width, 0.5, seed).numpy()),
+        ("inpaint 25 % free-form hole", free_form(height, width, 0.25, seed).numpy()),
     ):
         damaged = (truth * observed[..., None]).astype(np.float32)
         yield Case(
@@ -84,7 +85,7 @@ def restore(case: Case, prior: Prior, preset: str, seed: int) -> np.ndarray:
     """What the service answers, in process: (H, W, 3) on [0, 1]."""
     options = OPTIONS[case.request["task"]](**case.request, preset=preset, seed=seed)
     request = options.model_dump(mode="json")
-    formulation = formulate(request, case.measurement, case.observed, CPU, prior.info.symmetries)
+    formulation = formulate(request, case.measurement, case.observed, CPU, PriorFacts(prior.info.symmetries))
     return to_image_range(drive(formulation.start(), prior.denoise).x)
 
 
