@@ -10,18 +10,22 @@ innovation D - mu is averaged over the two. From pair to pair the picture may be
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from torch import Tensor
 
 from solvers.checks import check_finite, root_mean_square
+from solvers.discrepancy import adapted, expected_residual, gain
 from solvers.fill import smooth_fill
 from solvers.levels import geometric_levels
 from solvers.noise import NoiseStream
+from solvers.operators.base import first_image
 from solvers.operators.identity import Identity
 from solvers.operators.mask import Mask
 from solvers.query import Problem, Query, Solution, Solver
+from solvers.robust import SCALE_MIN, student_t_prox
 from solvers.symmetry import SYMMETRIES, apply, undo
 
 SIGMA_MAX = 0.5
@@ -29,9 +33,13 @@ SIGMA_MAX = 0.5
 SIGMA_END = 0.02
 """Last level of an exact measurement; else half of its noise."""
 RHO_MIN = 1e-3
-"""Smallest weight of the prior: an exact measurement is met up to about this fraction of the denoiser's step."""
+"""Smallest weight of the prior in units of ||H||^2: an exact measurement is met up to about this fraction of the
+denoiser's step."""
 JITTER = 0.1
 """Noise added to a measurement that is denoised directly, as a fraction of its own: no two calls are the same."""
+
+Push = Callable[[Tensor, float, float], Tensor]
+"""(mu, sigma, share of the schedule that is over) to what is added to the denoised images, (N, C, H, W)."""
 
 
 @dataclass(frozen=True)
@@ -41,41 +49,75 @@ class FastSettings:
     """lambda."""
     sigma_max: float | None = None
     symmetry: str = "none"
+    likelihood: str = "gaussian"
+    degrees_of_freedom: float = 1.0
+    discrepancy: str = "none"
 
 
 def red_diff_fast(problem: Problem, settings: FastSettings, noise: NoiseStream) -> Solver:
-    """One denoiser call for each level; pure denoising is direct unless a first level is given."""
-    if isinstance(problem.operator, Identity) and settings.sigma_max is None:
+    """One denoiser call for each level; pure denoising is direct unless a first level is given or noise is doubted."""
+    is_plain = settings.sigma_max is None and settings.likelihood == "gaussian" and settings.discrepancy == "none"
+    if isinstance(problem.operator, Identity) and is_plain:
         return posterior_mean(problem, settings, noise)
     return anneal(problem, settings, noise)
 
 
-def anneal(problem: Problem, settings: FastSettings, noise: NoiseStream) -> Solver:
-    """The algorithm of the module. Between calls it keeps y, mu, the innovation and the query."""
-    y, operator, sigma_y = problem.measurement, problem.operator, problem.sigma_y
+def anneal(problem: Problem, settings: FastSettings, noise: NoiseStream, push: Push | None = None) -> Solver:
+    """The algorithm of the module. Between calls it keeps y, mu, the innovation and the query.
+
+    The measurement may have N rows, as `Problem` does not say: the discrepancy is that of all of them.
+    """
+    data = data_step(problem, settings)
     mu = initial_estimate(problem)  # (N, C, H, W)
-    innovation = None
-    first = settings.sigma_max or max(SIGMA_MAX, sigma_y)
-    levels = geometric_levels(first, min(first, max(SIGMA_END, sigma_y / 2)), settings.steps)
-    elements = SYMMETRIES[settings.symmetry]
+    innovation, weight, expected = None, settings.prior_weight, expected_residual(problem)
+    levels, elements = levels_of(problem, settings), SYMMETRIES[settings.symmetry]
+    residual = misfit(problem, mu)
     for step, sigma in enumerate(levels):
-        residual = root_mean_square(y - operator.forward(mu))
         check_finite(residual, step, "the data residual")
         pair, sign = step // 2, 1 - 2 * (step % 2)
         element = elements[pair % len(elements)]
         query = apply(noise.normal(pair, like=mu).mul_(sign * sigma).add_(mu), element)
         level, mean = mu.new_full((len(mu),), sigma), partial(apply, mu, element)
-        denoised = undo((yield Query(query, level, step, len(levels), mu, residual, mean)), element)
+        denoised = undo((yield Query(query, level, step, len(levels), mu[:1], residual, mean)), element)
         check_finite(denoised, step, "the denoised image")
         if innovation is None:
             innovation = denoised - mu
         else:
             innovation.add_(denoised).sub_(mu).mul_(0.5)
         del query, mean, denoised
-        rho = max(settings.prior_weight * (sigma_y / sigma) ** 2, RHO_MIN)
-        mu = operator.prox(y, mu + innovation, rho)
+        guess = mu + innovation
+        if push is not None:
+            guess += push(mu, sigma, step / len(levels))
+        mu = data(guess, sigma, weight)
+        del guess
         check_finite(mu, step, "the estimate")
-    return Solution(mu, root_mean_square(y - operator.forward(mu)))
+        residual = misfit(problem, mu)
+        if settings.discrepancy == "weight":
+            weight = adapted(weight, residual, expected)
+        elif settings.discrepancy == "stop" and 0 < expected <= residual:
+            break
+    return Solution(mu, residual)
+
+
+def data_step(problem: Problem, settings: FastSettings) -> Callable[[Tensor, float, float], Tensor]:
+    """The prox of the likelihood: (denoised image, sigma, lambda) to the next estimate."""
+    y, operator, sigma_y = problem.measurement, problem.operator, problem.sigma_y
+    if settings.likelihood == "student_t":
+        scale, freedom = max(sigma_y, SCALE_MIN * gain(operator)), settings.degrees_of_freedom
+        return lambda v, sigma, weight: student_t_prox(operator, y, v, scale, sigma, freedom, weight)
+    floor = RHO_MIN * gain(operator) ** 2
+    return lambda v, sigma, weight: operator.prox(y, v, max(weight * (sigma_y / sigma) ** 2, floor))
+
+
+def levels_of(problem: Problem, settings: FastSettings) -> list[float]:
+    """From the first level to half the noise of the measurement."""
+    first = settings.sigma_max or max(SIGMA_MAX, problem.sigma_y)
+    return geometric_levels(first, min(first, max(SIGMA_END, problem.sigma_y / 2)), settings.steps)
+
+
+def misfit(problem: Problem, mu: Tensor) -> float:
+    """Root mean square of y - H(mu)."""
+    return root_mean_square(problem.measurement - problem.operator.forward(mu))
 
 
 def posterior_mean(problem: Problem, settings: FastSettings, noise: NoiseStream) -> Solver:
@@ -104,8 +146,8 @@ def posterior_mean(problem: Problem, settings: FastSettings, noise: NoiseStream)
 
 
 def initial_estimate(problem: Problem) -> Tensor:
-    """H^+ y; the holes of a mask are filled smoothly."""
-    start = problem.operator.pseudoinverse(problem.measurement)
+    """H^+ y, or where a non-linear operator starts; the holes of a mask are filled smoothly. (N, C, H, W)."""
+    start = first_image(problem.operator, problem.measurement)
     if isinstance(problem.operator, Mask):
         return smooth_fill(start, problem.operator.observed.to(start)[None, None])
-    return start.clone()
+    return start

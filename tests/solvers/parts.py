@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from priors.analytic import DenseGaussianPrior
 from solvers.drive import Denoise
 from solvers.noise import NoiseStream
 from solvers.operators import Downsample, Identity, Mask, Operator
@@ -54,6 +55,66 @@ class LineMean:
         return v + self.pseudoinverse(y - self.forward(v)) * 0.25 / (0.25 + rho)
 
 
+@dataclass(frozen=True)
+class Dimmed:
+    """An operator times a factor: other units of the same measurement."""
+
+    operator: Operator
+    factor: float
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.operator.input_shape
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        return self.operator.output_shape
+
+    @property
+    def norm(self) -> float:
+        return self.factor * self.operator.norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * self.operator.forward(x)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.factor * self.operator.adjoint(y)
+
+    def pseudoinverse(self, y: Tensor) -> Tensor:
+        return self.operator.pseudoinverse(y) / self.factor
+
+    def prox(self, y: Tensor, v: Tensor, rho: float) -> Tensor:
+        return self.operator.prox(y / self.factor, v, rho / self.factor**2)
+
+
+@dataclass(frozen=True)
+class Cubic:
+    """f(x) = x + x^3 value by value: not linear, and one to one."""
+
+    input_shape: tuple[int, int, int]
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        return self.input_shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + x**3
+
+    def pull_back(self, x: Tensor, r: Tensor) -> Tensor:
+        return (1 + 3 * x**2) * r
+
+    def start(self, y: Tensor) -> Tensor:
+        return y
+
+    def prox(self, y: Tensor, v: Tensor, rho: float) -> Tensor:
+        """Gauss-Newton from v."""
+        x = v
+        for _ in range(30):
+            slope, misfit = 1 + 3 * x**2, self.forward(x) - y
+            x = x - (slope * misfit + rho * (x - v)) / (slope**2 + rho)
+        return x
+
+
 def operators(channels: int = 3) -> dict[str, Operator]:
     """One of each kind on a picture of 12 x 16 pixels."""
     observed = torch.rand(12, 16, generator=torch.Generator().manual_seed(3)) < 0.5
@@ -76,6 +137,37 @@ def problem(operator: Operator, sigma_y: float = 0.1, rows: int = 1, dtype: torc
     )
 
 
+def line_prior() -> DenseGaussianPrior:
+    """AR(1): 64 values in a row, covariance 0.25 * 0.95^distance (algorithms.md 10.7, T2)."""
+    distance = (torch.arange(64)[:, None] - torch.arange(64)[None, :]).abs()
+    return DenseGaussianPrior(torch.zeros(64), 0.25 * 0.95 ** distance.double())
+
+
+def line_operators() -> dict[str, Operator]:
+    observed = torch.rand(1, 64, generator=torch.Generator().manual_seed(0)) < 0.5
+    return {"denoise": Identity((1, 1, 64)), "inpaint": Mask(observed, 1), "mean of 4": LineMean((1, 1, 64))}
+
+
+def line_problem(kind: str, sigma_y: float, rows: int = 200) -> tuple[Problem, Tensor]:
+    """Draws from `line_prior`, measured, and the truth: (rows, 1, 1, 64)."""
+    prior, operator, rng = line_prior(), line_operators()[kind], torch.Generator().manual_seed(1)
+    root = torch.linalg.cholesky(prior.basis @ torch.diag(prior.variances) @ prior.basis.T)
+    truth = (torch.randn(rows, 64, generator=rng, dtype=torch.float64) @ root.T).reshape(rows, 1, 1, 64)
+    y = operator.forward(truth)
+    y = y + sigma_y * torch.randn(y.shape, generator=rng, dtype=torch.float64)
+    return Problem(operator.forward(y) if kind == "inpaint" else y, operator, sigma_y), truth
+
+
+def line_posterior_mean(task: Problem) -> Tensor:
+    """(rows, 1, 1, 64), by the dense formula."""
+    prior, operator, n = line_prior(), task.operator, 64
+    covariance = prior.basis @ torch.diag(prior.variances) @ prior.basis.T
+    matrix = operator.forward(torch.eye(n, dtype=torch.float64).reshape(n, 1, 1, n)).reshape(n, -1).T
+    noise = task.sigma_y**2 * torch.eye(len(matrix), dtype=torch.float64)
+    gain = covariance @ matrix.T @ torch.linalg.inv(matrix @ covariance @ matrix.T + noise)
+    return (task.measurement.flatten(1) @ gain.T).reshape(-1, 1, 1, n)
+
+
 def queries(solver: Solver, denoise: Denoise) -> tuple[list[Query], Solution]:
     """Drive `solver` and keep what it asked. The estimate of a query is copied: solvers go on working on it."""
     asked: list[Query] = []
@@ -92,7 +184,8 @@ def lockstep(solvers: Sequence[Solver], denoise: Denoise) -> list[Tensor]:
     """Solvers of equal length side by side, one denoiser call a step for all of them. Returns their pictures."""
     waiting = [next(solver) for solver in solvers]
     while True:
-        answers = denoise(torch.cat([q.x for q in waiting]), torch.cat([q.sigma for q in waiting])).split(1)
+        rows = [len(q.x) for q in waiting]
+        answers = denoise(torch.cat([q.x for q in waiting]), torch.cat([q.sigma for q in waiting])).split(rows)
         ends: list[Solution] = []
         for i, (solver, answer) in enumerate(zip(solvers, answers, strict=True)):
             try:

@@ -7,16 +7,29 @@ import pytest
 import torch
 from annotated_types import Ge, Gt, Le
 
-from api_schemas.solvers import FAST_ONLY, RedDiffParams
+from api_schemas.solvers import MODE_FIELDS, RedDiffParams
 from priors.analytic import GaussianMixturePrior
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.query import Problem, SolverDiverged
-from solvers.red_diff import RedDiffParameters, red_diff
+from solvers.red_diff import MODES as SETTINGS
+from solvers.red_diff import RedDiffParameters, red_diff, settings_of
 from tests.solvers.parts import RowStreams, lockstep, operators, problem, queries
 
 PRIOR = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
-MODES = ("fast", "paper")
+MODES = ("fast", "particles", "paper")
+VALUES = {
+    "symmetry": "mirror",
+    "likelihood": "student_t",
+    "discrepancy": "weight",
+    "particles": 3,
+    "weighting": "log",
+    "order": "random",
+    "parallel": 2,
+    "ending": "noise",
+    "variance": "learnt",
+}
+"""One that is allowed for each parameter, where 1.0 is not."""
 every_problem = pytest.mark.parametrize("kind", operators())
 every_mode = pytest.mark.parametrize("mode", MODES)
 
@@ -43,14 +56,31 @@ def test_the_wire_says_the_same():
         assert dict(item.metadata) == wire_bounds(RedDiffParams.__annotations__[name]), name
 
 
-@pytest.mark.parametrize("name", ["sigma_max", "symmetry", "weighting", "order", "learning_rate"])
-def test_a_parameter_of_the_other_mode_is_an_error_on_both_sides(name):
-    value = {"symmetry": "mirror", "weighting": "log", "order": "random"}.get(name, 1.0)
-    right, wrong = ("fast", "paper") if name in FAST_ONLY else ("paper", "fast")
+def test_the_wire_knows_the_fields_of_each_mode():
+    for mode, kind in SETTINGS.items():
+        assert {item.name for item in dataclasses.fields(kind)} == {"steps", "prior_weight", *MODE_FIELDS[mode]}
+
+
+@pytest.mark.parametrize("name", sorted({name for fields in MODE_FIELDS.values() for name in fields}))
+@every_mode
+def test_a_parameter_of_another_mode_is_an_error_on_both_sides(mode, name):
+    given = {"mode": mode, name: VALUES.get(name, 1.0)}
+    if name == "degrees_of_freedom":
+        given = {"mode": mode, "likelihood": "student_t", name: 1.0}
     for made in (RedDiffParameters, RedDiffParams):
-        assert getattr(made(mode=right, **{name: value}), name) == value
-        with pytest.raises(ValueError, match=name):
-            made(mode=wrong, **{name: value})
+        if name in MODE_FIELDS[mode]:
+            assert getattr(made(**given), name) == given[name]
+            assert made is RedDiffParams or getattr(settings_of(made(**given)), name) == given[name]
+        else:
+            with pytest.raises(ValueError, match=f"{name}|likelihood"):
+                made(**given)
+
+
+def test_degrees_of_freedom_are_those_of_student_t():
+    for made in (RedDiffParameters, RedDiffParams):
+        for likelihood in ({}, {"likelihood": "gaussian"}):
+            with pytest.raises(ValueError, match="degrees_of_freedom"):
+                made(degrees_of_freedom=3.0, **likelihood)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +99,17 @@ def test_a_parameter_of_the_other_mode_is_an_error_on_both_sides(name):
         {"mode": "paper", "weighting": "cubic"},
         {"mode": "paper", "order": "upwards"},
         {"mode": "paper", "learning_rate": 11.0},
+        {"mode": "paper", "adam_eps": 0.0},
+        {"mode": "paper", "parallel": 0},
+        {"mode": "paper", "ending": "abrupt"},
+        {"mode": "paper", "posterior_std": -0.1},
+        {"mode": "paper", "variance": "guessed"},
+        {"likelihood": "poisson"},
+        {"likelihood": "student_t", "degrees_of_freedom": 0.4},
+        {"discrepancy": "ignored"},
+        {"mode": "particles", "particles": 1},
+        {"mode": "particles", "particles": 17},
+        {"mode": "particles", "repulsion": -1.0},
     ],
 )
 def test_values_out_of_bounds(given):
@@ -76,7 +117,7 @@ def test_values_out_of_bounds(given):
         RedDiffParameters(**given)
 
 
-@pytest.mark.parametrize(("mode", "calls"), [("fast", 20), ("paper", 100)])
+@pytest.mark.parametrize(("mode", "calls"), [("fast", 20), ("particles", 20), ("paper", 100)])
 def test_default_number_of_calls(mode, calls):
     asked, _ = queries(
         red_diff(problem(operators()["mask"]), RedDiffParameters(mode=mode), NoiseStream(0)), PRIOR.denoise
@@ -95,9 +136,11 @@ def test_queries_carry_the_estimate_and_its_misfit(kind, mode):
         return float((task.measurement - task.operator.forward(x)).square().mean().sqrt())
 
     for query in asked[1:]:
-        assert query.x.shape == query.estimate.shape == (1, *task.operator.input_shape)
-        assert query.sigma.shape == (1,)
-        assert query.data_residual == pytest.approx(misfit(query.estimate), rel=1e-9)
+        assert query.estimate.shape == (1, *task.operator.input_shape)
+        assert query.x.shape[1:] == query.estimate.shape[1:]
+        assert query.sigma.shape == query.x.shape[:1] == ((4,) if mode == "particles" else (1,))
+        if mode != "particles":
+            assert query.data_residual == pytest.approx(misfit(query.estimate), rel=1e-9)
     assert solution.data_residual == pytest.approx(misfit(solution.x), rel=1e-9)
 
 
@@ -122,7 +165,7 @@ def test_the_seed_decides_the_picture(kind, mode):
 
 
 @every_problem
-@every_mode
+@pytest.mark.parametrize("mode", ["fast", "paper"])
 def test_a_batch_equals_its_rows_alone(kind, mode):
     """Nothing is reduced over the batch: neither the losses nor Adam's epsilon know how many rows there are."""
     operator, params = operators()[kind], RedDiffParameters(mode=mode, steps=12)
@@ -139,7 +182,8 @@ def test_a_batch_equals_its_rows_alone(kind, mode):
 def test_jobs_that_share_every_call_equal_the_solo_runs(mode):
     params, seeds = RedDiffParameters(mode=mode, steps=10), range(4)
     tasks = [problem(operator) for operator in operators().values()]
-    together = lockstep([red_diff(t, params, NoiseStream(s)) for t, s in zip(tasks, seeds, strict=True)], PRIOR.denoise)
+    runs = [red_diff(t, params, NoiseStream(s)) for t, s in zip(tasks, seeds, strict=True)]
+    together = lockstep(runs, PRIOR.denoise)
     for task, seed, shared in zip(tasks, seeds, together, strict=True):
         alone = drive(red_diff(task, params, NoiseStream(seed)), PRIOR.denoise).x
         assert torch.allclose(shared, alone, atol=1e-12)

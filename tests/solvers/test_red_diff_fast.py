@@ -8,13 +8,14 @@ import torch
 from priors.analytic import DenseGaussianPrior, GaussianMixturePrior, GaussianPrior
 from solvers.drive import drive
 from solvers.fill import smooth_fill
+from solvers.levels import geometric_levels
 from solvers.noise import NoiseStream
 from solvers.operators import Downsample, Identity, Mask, Operator
 from solvers.query import Problem
-from solvers.red_diff import RedDiffParameters, red_diff
-from solvers.red_diff_fast import JITTER, RHO_MIN, SIGMA_END
+from solvers.red_diff import RedDiffParameters, red_diff, settings_of
+from solvers.red_diff_fast import JITTER, RHO_MIN, SIGMA_END, SIGMA_MAX, data_step
 from solvers.symmetry import SYMMETRIES, apply
-from tests.solvers.parts import Silence, operators, problem, queries
+from tests.solvers.parts import Cubic, Dimmed, Silence, operators, problem, queries
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 
@@ -211,3 +212,50 @@ def test_the_start_fills_holes_smoothly():
     observed = task.operator.observed
     assert torch.equal(asked[0].estimate[..., observed], task.measurement[..., observed])
     assert torch.equal(asked[0].estimate, smooth_fill(task.measurement, observed[None, None].double()))
+
+
+@pytest.mark.parametrize("factor", [0.01, 30.0])
+@pytest.mark.parametrize("kind", ["mask", "box"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "student_t"])
+def test_the_units_of_the_measurement_do_not_matter(kind, factor, likelihood):
+    """y, H and sigma_y times a factor, an exact measurement included, is the same problem."""
+    params = RedDiffParameters(steps=6, likelihood=likelihood)
+    for sigma_y in (0.0, 0.2) if likelihood == "gaussian" else (0.2,):
+        task = problem(operators()[kind], sigma_y)
+        other = Problem(task.measurement * factor, Dimmed(task.operator, factor), sigma_y * factor)
+        if sigma_y * factor > SIGMA_MAX:  # which also bounds the levels
+            continue
+        levels = geometric_levels(SIGMA_MAX, max(SIGMA_END, sigma_y / 2), 6)
+        steps = [data_step(each, settings_of(params)) for each in (task, other)]
+        v = problem(Identity(task.operator.input_shape)).measurement
+        for sigma in levels:
+            assert torch.allclose(steps[0](v, sigma, 1.0), steps[1](v, sigma, 1.0), atol=1e-10)
+
+
+def test_a_measurement_that_is_not_linear_has_the_fixed_point_of_its_posterior():
+    """J^T (f(mu) - y) / sigma_y^2 + (mu - m) / (c + sigma^2) = 0 at the last level."""
+    operator, sigma_y, c, m = Cubic((1, 4, 4)), 0.2, 0.25, 0.1
+    task = problem(operator, sigma_y)
+    params = RedDiffParameters(steps=1000, sigma_max=sigma_y / 2)
+    mu = drive(red_diff(task, params, Silence(0)), GaussianPrior(c, m).denoise).x
+    slope = operator.pull_back(mu, operator.forward(mu) - task.measurement) / sigma_y**2
+    assert torch.allclose(slope + (mu - m) / (c + (sigma_y / 2) ** 2), torch.zeros(()).double(), atol=1e-8)
+
+
+def test_a_measurement_that_is_not_linear_begins_where_its_operator_says():
+    task = problem(Cubic((1, 4, 4)))
+    assert torch.equal(next(red_diff(task, RedDiffParameters(), NoiseStream(0))).estimate, task.measurement)
+
+
+def test_a_preview_is_one_picture():
+    task = problem(operators()["box"], rows=3)
+    asked, _ = queries(red_diff(task, RedDiffParameters(steps=2), NoiseStream(0)), MIXTURE.denoise)
+    assert [query.estimate.shape[0] for query in asked] == [1, 1]
+
+
+@pytest.mark.parametrize("option", [{"likelihood": "student_t"}, {"discrepancy": "weight"}])
+def test_denoising_anneals_where_its_noise_is_doubted(option):
+    asked, _ = queries(
+        red_diff(problem(Identity((1, 8, 8)), 0.2), RedDiffParameters(**option), NoiseStream(0)), MIXTURE.denoise
+    )
+    assert [float(asked[0].sigma), float(asked[-1].sigma)] == pytest.approx([SIGMA_MAX, 0.1])

@@ -10,9 +10,10 @@ from solvers.drive import drive
 from solvers.levels import WEIGHTINGS, timesteps, vp_alpha_bar, vp_sigmas, weight
 from solvers.noise import NoiseStream
 from solvers.operators import Identity
+from solvers.query import Problem
 from solvers.red_diff import RedDiffParameters, red_diff
-from solvers.red_diff_paper import ADAM_EPS, per_pixel_weight
-from tests.solvers.parts import Silence, operators, problem, queries
+from solvers.red_diff_paper import ADAM_EPS, per_pixel_eps, per_pixel_weight
+from tests.solvers.parts import Cubic, RowStreams, Silence, operators, problem, queries
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 TIMES = (0, 50, 259, 600, 999)
@@ -175,3 +176,138 @@ def test_the_per_pixel_gradient_is_the_published_one_scaled():
     m, n = y[0].numel(), mu[0].numel()
     ours = operator.adjoint(operator.forward(mu.detach()) - y) + per_pixel_weight(published, m, n, v) * w * residual
     assert torch.allclose(mu.grad * rows * m / v, ours, atol=1e-12)
+
+
+def test_conversion_of_the_published_epsilon():
+    """Algorithms 1.3: 256 px images in batches of 1, 10, 20, 30, and one of 512 px."""
+    pixels = 3 * 256**2
+    assert [per_pixel_eps(batch, pixels) for batch in (1, 10, 20, 30)] == pytest.approx(
+        [0.0020, 0.020, 0.039, 0.059], abs=5e-4
+    )
+    assert per_pixel_eps(1, 3 * 512**2) == pytest.approx(0.0079, abs=5e-5)
+    assert per_pixel_eps(1, pixels // 16, 2.0) == pytest.approx(per_pixel_eps(1, pixels) / 32)
+
+
+@pytest.mark.parametrize("posterior_std", [0.0, 0.05])
+def test_the_published_loop(posterior_std):
+    """Algorithms 1.2, transcribed with its means over the batch, its frame x_t and its Adam, converted by 1.3."""
+    operator, rows, published, v, lr = operators()["bicubic"], 3, 0.7, 2.0, 0.1
+    task, seeds = problem(operator, rows=rows), (3, 1, 4)
+    noise = RowStreams(0, seeds)
+    m, n = task.measurement[0].numel(), 3 * 12 * 16
+    params = RedDiffParameters(
+        mode="paper",
+        steps=20,
+        learning_rate=lr,
+        prior_weight=per_pixel_weight(published, m, n, v),
+        adam_eps=per_pixel_eps(rows, m, v),
+        **({"posterior_std": posterior_std} if posterior_std else {}),
+    )
+    ours = drive(red_diff(task, params, noise), MIXTURE.denoise).x
+
+    mu = operator.pseudoinverse(task.measurement).requires_grad_()
+    adam = torch.optim.Adam([mu], lr, (0.9, 0.99), 1e-8)
+    for step, t in enumerate(timesteps(20)):
+        abar = vp_alpha_bar()[t]
+        a, s = abar.sqrt(), (1 - abar).sqrt()
+        e, n0 = noise.normal(step, mu.detach()), noise.normal(step, mu.detach(), 3)
+        xp = mu + posterior_std * n0
+        x_t = (a * xp + s * e).detach()
+        x0 = MIXTURE.denoise(x_t / a, (s / a).expand(rows))
+        eps_hat = (x_t - a * x0) / s
+        loss = v * 0.5 * (task.measurement - operator.forward(xp)).square().mean()
+        loss = loss + published * (s / a) * ((eps_hat - e) * xp).mean()
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert torch.allclose(ours, xp.detach(), atol=1e-8)
+
+
+def test_the_posterior_deviation_is_in_the_picture_that_is_returned():
+    """Fact a of algorithms 1.2: what is saved is x, not mu."""
+    task = problem(Identity((1, 60, 60)))
+    params = RedDiffParameters(mode="paper", steps=20, posterior_std=0.2)
+    asked, solution = queries(red_diff(task, params, NoiseStream(0)), MIXTURE.denoise)
+    assert torch.equal(solution.x, asked[-1].estimate)
+    started = asked[0].estimate - task.measurement
+    assert float(started.std()) == pytest.approx(0.2, rel=0.05)
+    assert float((asked[0].x - asked[0].estimate).std() / asked[0].sigma) == pytest.approx(1, rel=0.05)
+
+
+@pytest.mark.parametrize("order", ["descending", "random"])
+def test_parallel_timesteps_are_rows_of_one_query(order):
+    task, sigmas = problem(operators()["mask"]), vp_sigmas()
+    params = RedDiffParameters(mode="paper", steps=50, parallel=4, order=order)
+    one = dataclasses.replace(params, parallel=1)
+    asked, _ = queries(red_diff(task, params, NoiseStream(0)), MIXTURE.denoise)
+    alone, _ = queries(red_diff(task, one, NoiseStream(0)), MIXTURE.denoise)
+    assert [len(query.x) for query in asked] == [4] * 12 + [2]
+    assert {query.total for query in asked} == {13}
+    assert torch.equal(torch.cat([query.sigma for query in asked]), torch.cat([query.sigma for query in alone]))
+    assert all(query.estimate.shape[0] == 1 for query in asked)
+    # one mu, and the noise that each timestep would have met alone
+    for k, query in enumerate(asked):
+        for row in range(len(query.x)):
+            drawn = (query.x[row] - query.estimate[0]) / query.sigma[row]
+            assert torch.allclose(drawn, NoiseStream(0).normal(4 * k + row, query.estimate)[0], atol=1e-9)
+    assert sorted(float(s) for query in asked for s in query.sigma)[0] == pytest.approx(float(sigmas[0]))
+
+
+def test_parallel_timesteps_are_averaged():
+    """The step is Adam on the mean of the gradients, each with its own weight."""
+    task = problem(operators()["box"])
+    params = RedDiffParameters(
+        mode="paper", steps=50, parallel=3, weighting="square", order="ascending", prior_weight=0.7, learning_rate=0.3
+    )
+    asked, _ = queries(red_diff(task, params, NoiseStream(2)), MIXTURE.denoise)
+    first, mu = asked[0], asked[0].estimate
+    denoised = MIXTURE.denoise(first.x, first.sigma)
+    terms = [float(s) ** 2 * (mu[0] - d) / s for s, d in zip(first.sigma, denoised, strict=True)]
+    g = task.operator.adjoint(task.operator.forward(mu) - task.measurement) + 0.7 * torch.stack(terms).mean(0)
+    assert torch.allclose(asked[1].estimate, mu - 0.3 * g / (g.abs() + ADAM_EPS), atol=1e-12)
+
+
+def test_a_batch_with_parallel_timesteps_equals_its_rows_alone():
+    operator, seeds = operators()["box"], (3, 1)
+    task, params = problem(operator, rows=2), RedDiffParameters(mode="paper", steps=20, parallel=4)
+    together = drive(red_diff(task, params, RowStreams(0, seeds)), MIXTURE.denoise).x
+    alone = [
+        drive(red_diff(Problem(y, operator, task.sigma_y), params, NoiseStream(seed)), MIXTURE.denoise).x
+        for y, seed in zip(task.measurement.split(1), seeds, strict=True)
+    ]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-12)
+
+
+@pytest.mark.parametrize(("weighting", "sigma_y", "last"), [("linear", 0.2, 0.4), ("const", 0.2, 0.16)])
+def test_the_ending_at_the_noise(weighting, sigma_y, last):
+    """lambda sigma w(sigma) = sigma_y^2, for the linear weight at sigma_y / sqrt(lambda); lambda is 0.25."""
+    params = RedDiffParameters(mode="paper", steps=1000, weighting=weighting, ending="noise")
+    asked, _ = queries(red_diff(problem(Identity((1, 2, 2)), sigma_y), params, NoiseStream(0)), MIXTURE.denoise)
+    levels = [float(query.sigma) for query in asked]
+    assert last <= levels[-1] < last + 0.005
+    assert len(levels) == asked[0].total == sum(float(sigma) >= last for sigma in vp_sigmas())
+
+
+def test_the_last_step_of_the_ending_at_the_noise_is_small():
+    params = RedDiffParameters(mode="paper", ending="noise", learning_rate=0.5)
+    asked, solution = queries(red_diff(problem(Identity((1, 8, 8)), 0.2), params, NoiseStream(0)), MIXTURE.denoise)
+    moves = [float((b.estimate - a.estimate).abs().max()) for a, b in zip(asked, asked[1:], strict=False)]
+    assert moves[0] == pytest.approx(0.5, rel=0.1)
+    assert moves[-1] < 0.02
+    assert torch.equal(solution.x, asked[-1].estimate)
+
+
+def test_noise_above_every_level_leaves_one_step():
+    params = RedDiffParameters(mode="paper", ending="noise")
+    asked, _ = queries(red_diff(problem(Identity((1, 2, 2)), 1000.0), params, NoiseStream(0)), MIXTURE.denoise)
+    assert [float(query.sigma) for query in asked] == pytest.approx([float(vp_sigmas()[990])])
+
+
+def test_a_measurement_that_is_not_linear():
+    """Step by step Adam on J^T (f(mu) - y) and the prior's term."""
+    task = problem(Cubic((1, 4, 4)))
+    asked, _ = queries(red_diff(task, RedDiffParameters(mode="paper", steps=20), NoiseStream(2)), MIXTURE.denoise)
+    mu, denoised = asked[0].estimate, MIXTURE.denoise(asked[0].x, asked[0].sigma)
+    assert torch.equal(mu, task.measurement)
+    g = (1 + 3 * mu**2) * (mu + mu**3 - task.measurement) + 0.25 * (mu - denoised)
+    assert torch.allclose(asked[1].estimate, mu - 0.1 * g / (g.abs() + ADAM_EPS), atol=1e-12)
