@@ -19,7 +19,7 @@ from api_schemas.requests import DenoiseOptions
 from benchmarks.report import publish
 from client import Rediffuse
 from priors.store import load_prior
-from service.formulate import formulate
+from service.formulate import PriorFacts, formulate
 from service.settings import Settings
 from solvers.drive import drive
 from tests.service_process import running_service
@@ -55,7 +55,7 @@ def main() -> None:
 
     def in_process() -> float:
         began = time.perf_counter()
-        formulation = formulate(request, pixels.astype(np.float32) / 255, None, CPU, prior.info.symmetries)
+        formulation = formulate(request, pixels.astype(np.float32) / 255, None, CPU, PriorFacts(prior.info.symmetries))
         with torch.inference_mode():
             drive(formulation.start(), prior.denoise)
         return time.perf_counter() - began

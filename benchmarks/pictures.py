@@ -13,7 +13,7 @@ from PIL import Image
 
 from api_schemas.requests import InpaintOptions
 from priors.store import load_prior
-from service.formulate import formulate, to_image_range
+from service.formulate import PriorFacts, formulate, to_image_range
 from service.settings import Settings
 from solvers.drive import drive
 
@@ -33,7 +33,7 @@ def main() -> None:
     damaged, truth = read(PICTURES / "scratched.png"), read(PICTURES / "original.png")
     hole = np.asarray(Image.open(PICTURES / "mask.png"))
     request = InpaintOptions(seed=1).model_dump(mode="json")
-    formulation = formulate(request, damaged, ~hole, device, prior.info.symmetries)
+    formulation = formulate(request, damaged, ~hole, device, PriorFacts(prior.info.symmetries))
     restored = to_image_range(drive(formulation.start(), prior.denoise).x)
     difference = 0.5 + GAIN * (restored - truth)
     mask = np.repeat(hole[..., None], 3, axis=-1)

@@ -16,6 +16,7 @@ from torch import Tensor
 from service.operators import Load, build
 from service.queue.base import Json
 from service.shapes import from_measurement, measured_channels, operator_of
+from service.storage import BlobMissing
 from solvers.calibration import Calibration
 from solvers.catalogue import SOLVERS
 from solvers.noise import NoiseStream
@@ -64,8 +65,18 @@ class Formulation:
         return solver if self.ensemble is None else with_uncertainty(solver, self.problem, self.ensemble, noise)
 
 
+def nothing_stored(sha256: str) -> bytes:
+    """For requests whose operator needs no stored input."""
+    raise BlobMissing(f"{sha256} is not at hand")
+
+
 def formulate(
-    request: Json, rgb01: np.ndarray, observed: np.ndarray | None, device: torch.device, prior: PriorFacts, load: Load
+    request: Json,
+    rgb01: np.ndarray,
+    observed: np.ndarray | None,
+    device: torch.device,
+    prior: PriorFacts,
+    load: Load = nothing_stored,
 ) -> Formulation:
     """Build the inverse problem of a resolved request. Raises OperatorError.
 

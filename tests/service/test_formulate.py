@@ -25,7 +25,7 @@ def formulation(
     **options: Any,
 ) -> Formulation:
     request = OPTIONS[task](**({"seed": 1} | options)).model_dump(mode="json")
-    return formulate(request, rgb01, observed, CPU, prior, dict[str, bytes]().__getitem__)
+    return formulate(request, rgb01, observed, CPU, prior)
 
 
 @pytest.fixture

@@ -37,7 +37,11 @@ def test_every_task_can_be_created_at_one_address(idle: Api) -> None:
     assert create(idle).json()["task"] == "denoise"
     assert create(idle, task="inpaint", mask=mask).json()["task"] == "inpaint"
     assert create(idle, task="super_resolution", scale=2).json()["task"] == "super_resolution"
-    assert_problem(create(idle, task="deblur"), "validation_failed", "/task")
+    kernel = {"kind": "box", "size": 3}
+    assert create(idle, task="deblur", kernel=kernel).json()["task"] == "deblur"
+    measured = {"task": "restore", "measurement": mask, "operator": {"kind": "blur", "kernel": kernel}}
+    assert idle.http.post("/v1/jobs", json=measured).json()["task"] == "restore"
+    assert_problem(create(idle, task="apply", operator={"kind": "grey"}), "validation_failed", "/task")
     assert_problem(create(idle, mask=mask), "validation_failed", "/mask")
     assert_problem(create(idle, task="inpaint", mask={"file_id": 3}), "validation_failed", "/mask/file_id")
 
