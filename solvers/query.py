@@ -62,6 +62,9 @@ class Solution:
     metrics: dict[str, float] = field(default_factory=dict)
     deviation: Tensor | None = None
     """(1, C, H, W), posterior standard deviation of each value on the [-1, 1] scale, where it was asked for."""
+    noise_map: Tensor | None = None
+    """(1, C, H, W), standard deviation of the noise of each measured value on the [-1, 1] scale as the solver took it to
+    be, 1 / sqrt(phi), where it is estimated."""
     samples: Tensor | None = None
     """(S, C, H, W), posterior samples or particles, where they were asked for."""
 

@@ -1,0 +1,148 @@
+"""Blind estimate of the noise of a camera: its level, and how far it is correlated between pixels.
+
+The noise of a developed photograph is no white noise: demosaicing and compression have spread it over neighbours, and
+it depends on the brightness. Estimates by the differences of neighbouring pixels are therefore too low, by a half and
+more. Here blocks of 16 x 16 pixels are compared as they are, less a plane: the flattest of every brightness hold noise
+alone, and their autocovariance says how it is correlated.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from solvers.noise_level import CLIPPED, LEAST_CLIPPED, estimate_sigma, haar
+
+SIDE = 16
+"""Of a block, in pixels: four times as far as the noise of a camera is correlated."""
+STRIDE = 8
+MOST_BLOCKS = 4096
+"""Larger pictures are read at a wider stride; the level needs no more."""
+BRIGHTNESSES = 8
+"""Groups of blocks of like brightness, in each of which the flattest are taken."""
+BLOCKS_EACH = 64
+"""There are fewer groups where they would not have as many."""
+FLATTEST = 0.03
+"""Fraction of the blocks of a group that its level is read from."""
+FEWEST = 4
+FLAT = 0.2
+"""Fraction of the blocks that is taken to be flat: the flattest are the lowest FLATTEST / FLAT of so many."""
+STEEPEST = 1.5
+"""Largest ratio of the variances of neighbouring brightnesses; beyond it the larger one is texture."""
+WINDOW = 8
+"""Of b8."""
+LONGEST = 20.0
+"""Largest b8 of a camera; what is correlated further is shading or texture."""
+
+
+@dataclass(frozen=True)
+class CameraNoise:
+    """Noise as found in one picture."""
+
+    sigma: float
+    """Standard deviation on the [-1, 1] scale, over all brightnesses and channels."""
+    b8: float
+    """64 Var(mean of 8 x 8 pixels) / Var(pixel): 1 for white noise, 5 to 17 for photographs."""
+    neighbour: float
+    """Correlation of neighbouring pixels, mean of both directions."""
+    fine: float
+    """Standard deviation of the diagonal Haar band on the [-1, 1] scale: `sigma` for white noise."""
+
+
+def estimate_camera_noise(image: Tensor) -> CameraNoise:
+    """Level and correlation of the noise in `image`, (1, C, H, W) on the [-1, 1] scale.
+
+    A picture below 16 pixels a side has too few to tell a correlation: its noise is taken to be white. A picture that
+    is texture everywhere has its texture counted as noise.
+    """
+    if min(image.shape[-2:]) < SIDE:
+        sigma = estimate_sigma(image)
+        return CameraNoise(sigma, 1.0, 0.0, sigma)
+    brightness, residual = _blocks(image.float())
+    energy = residual.square().mean((1, 2))  # (B,)
+    count = max(1, min(BRIGHTNESSES, len(energy) // BLOCKS_EACH))
+    flattest = [
+        group[energy[group].topk(min(len(group), max(round(FLATTEST * len(group)), FEWEST)), largest=False).indices]
+        for group in brightness.argsort().chunk(count)
+    ]
+    read = torch.stack([energy[chosen].mean() for chosen in flattest])
+    variances = _limit(read)
+    if not float(variances.mean()) > 0:
+        return CameraNoise(0.0, 1.0, 0.0, 0.0)
+    noise = torch.cat(
+        [
+            residual[chosen] / own.sqrt()
+            for chosen, own, limited in zip(flattest, read, variances, strict=True)
+            if limited == own and own > 0
+        ]
+    ).unflatten(-1, (SIDE, SIDE))  # (n, C, 16, 16), variance 1
+    covariance = _autocovariance(noise)  # lags -7 to 7
+    correlation = covariance / covariance[WINDOW - 1, WINDOW - 1]
+    kept = _autocovariance(_projector().unflatten(-1, (SIDE, SIDE))[:, None])
+    b8 = float((correlation * _triangle()).sum() / (kept / kept[WINDOW - 1, WINDOW - 1] * _triangle()).sum())
+    b8 = min(max(b8, 1.0), LONGEST)
+    lowest = _lowest_mean(_degrees(noise), min(1.0, sum(map(len, flattest)) / len(energy) / FLAT))
+    # The plane takes the lowest three of 256 frequencies, which hold b8 times their share
+    variance = float(variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)
+    neighbour = float(correlation[WINDOW - 1, WINDOW] + correlation[WINDOW, WINDOW - 1]) / 2
+    return CameraNoise(math.sqrt(variance), b8, neighbour, math.sqrt(variance * float(haar(noise)[3].square().mean())))
+
+
+def _blocks(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B,) and what a plane leaves (B, C, 256) of the blocks, those left out that lost noise to clipping."""
+    height, width = image.shape[-2:]
+    stride = max(STRIDE, math.ceil(math.sqrt(height * width / MOST_BLOCKS)))
+    blocks = functional.unfold(image[0][:, None], SIDE, stride=stride).permute(2, 0, 1)  # (B, C, 256)
+    clipped = (blocks.abs() >= CLIPPED).float().mean((1, 2))
+    blocks = blocks[clipped <= max(0.02, float(clipped.quantile(LEAST_CLIPPED)))]
+    return blocks.mean((1, 2)), blocks @ _projector().to(blocks)
+
+
+@cache
+def _projector() -> Tensor:
+    """(256, 256), takes mean and slopes from a block."""
+    ramp, one = torch.linspace(-1, 1, SIDE), torch.ones(SIDE)
+    planes = torch.stack([torch.outer(one, one), torch.outer(ramp, one), torch.outer(one, ramp)]).flatten(1)
+    planes = planes / planes.norm(dim=1, keepdim=True)
+    return torch.eye(SIDE**2) - planes.T @ planes
+
+
+@cache
+def _triangle() -> Tensor:
+    """(15, 15), pairs of pixels of an 8 x 8 window at each lag, over 64."""
+    side = 1 - torch.arange(1 - WINDOW, WINDOW).abs() / WINDOW
+    return torch.outer(side, side)
+
+
+def _autocovariance(blocks: Tensor) -> Tensor:
+    """(n, C, 16, 16) to (15, 15): lags -7 to 7, mean over blocks, channels and positions."""
+    power = torch.fft.rfft2(blocks, s=(2 * SIDE, 2 * SIDE)).abs().square().mean((0, 1))
+    lags = torch.fft.irfft2(power, s=(2 * SIDE, 2 * SIDE)).roll((WINDOW - 1, WINDOW - 1), (0, 1))
+    pairs = SIDE - torch.arange(1 - WINDOW, WINDOW, device=blocks.device).abs()
+    return (lags[: 2 * WINDOW - 1, : 2 * WINDOW - 1] / torch.outer(pairs, pairs)).cpu()
+
+
+def _limit(variances: Tensor) -> Tensor:
+    """Noise changes slowly with the brightness: no variance is more than STEEPEST times that of a neighbour."""
+    for _ in variances:
+        padded = functional.pad(variances[None], (1, 1), mode="replicate")[0]
+        variances = torch.minimum(variances, STEEPEST * torch.minimum(padded[:-2], padded[2:]))
+    return variances
+
+
+def _degrees(noise: Tensor) -> float:
+    """Independent values in a block: (trace C)^2 / trace C^2 of the covariance C of its pixels, times the channels'."""
+    power = torch.fft.fft2(noise).abs().square().mean((0, 1))
+    across = torch.einsum("bcij,bdij->cd", noise, noise)
+    channels = across.trace() ** 2 / across.square().sum()
+    return float(power.sum() ** 2 / power.square().sum() * channels)
+
+
+def _lowest_mean(degrees: float, share: float) -> float:
+    """Mean of the lowest `share` of chi-square variables over their degrees of freedom (Wilson and Hilferty 1931)."""
+    normal = torch.special.ndtri((torch.arange(64, dtype=torch.float64) + 0.5) / 64 * share)
+    spread = 2 / (9 * degrees)
+    return float((1 - spread + math.sqrt(spread) * normal).clamp(min=0).pow(3).mean())

@@ -1,0 +1,111 @@
+"""ScoreDVI: blind denoising of one photograph, after Cheng et al. 2023, "Score Priors Guided Deep Variational Inference
+for Unsupervised Real-World Single Image Denoising".
+
+The likelihood is a mixture of Gaussians whose precisions are unknown pixel by pixel, so that the noise may depend on
+the brightness and have outliers; each component has a denoiser for its prior. What the paper picks for a data set,
+beta0 and lambda, follows here from the level and the correlation of the noise as they are found in the picture.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from solvers.camera_noise import CameraNoise, estimate_camera_noise
+from solvers.noise import NoiseStream
+from solvers.noise_level import estimate_sigma
+from solvers.operators.identity import Identity
+from solvers.parameters import bounded, check_fields
+from solvers.query import Problem, Solution, Solver
+from solvers.score_dvi_fast import FastSettings, posterior_mean, score_dvi_fast
+from solvers.symmetry import SYMMETRIES
+
+KAPPA = 2.0
+"""beta0 / (sigma^2 b8): a likelihood that takes pixels for independent counts correlated data b8 times over."""
+WEIGHTS = ((7, 0.5), (18, 1.0), (35, 2.0))
+"""lambda by sigma on [0, 255]: the paper's three values in the middle of their ranges."""
+WHITE = 0.2
+"""Correlation of neighbours below which noise is white. Simulated cameras (demosaicing, blur, JPEG) have 0.34 and
+more; white noise from 15 of 255 on shows up to 0.1, for the texture that is read with it."""
+CLEAN, CLEAN_FINE = 1.5 / 127.5, 0.6 / 127.5
+"""Levels at and below which there is no noise to remove: of all of it, and of the diagonal Haar band, where every
+camera has some and the texture of a clean photograph hardly shows."""
+WHITE_SWEEPS = 4
+"""Eight passes, one under every symmetry."""
+
+
+@dataclass(frozen=True)
+class ScoreDviParameters:
+    """Parameters of ScoreDVI; None means that the noise decides. Raises ValueError naming the field."""
+
+    sweeps: int | None = bounded(ge=1, le=100)
+    """Most sweeps, two denoiser passes each for every component; 12. White noise takes them all, 4 by default."""
+    components: int = bounded(1, ge=1, le=8)
+    """Denoisers in the mixture."""
+    prior_weight: float | None = bounded(gt=0, le=100)
+    """lambda."""
+    beta0: float | None = bounded(gt=0, le=100)
+    """Rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]."""
+    tolerance: float | None = bounded(ge=0, le=10)
+    """Change of the estimate at which the sweeps end, as a fraction of the posterior's deviation; 0.18."""
+    symmetry: str | None = bounded(among=tuple(SYMMETRIES))
+    """How the picture is mirrored and turned between sweeps; none."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) -> Solver:
+    """Denoise the picture of `problem`, which must have one row. Raises ValueError for other operators than Identity.
+
+    The noise's level is problem.sigma_y, or is estimated where that is 0; its correlation always is. A clean picture
+    comes back as it is, white noise is removed directly, and the sweeps of `score_dvi_fast` are for all other noise,
+    or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the [-1, 1] scale, `noise_b8`, `sweeps`.
+    """
+    y = problem.measurement
+    if not isinstance(problem.operator, Identity) or len(y) != 1:
+        raise ValueError("ScoreDVI denoises one picture at a time")
+    found = noise_of(problem)
+    metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8}
+    if params.beta0 is None and is_clean(problem, found):
+        return Solution(y, 0.0, metrics | {"sweeps": 0.0})
+    if params.beta0 is None and found.neighbour < WHITE:
+        route, known = posterior_mean, dataclasses.replace(problem, sigma_y=found.sigma)
+    else:
+        route, known = score_dvi_fast, problem
+    solution = yield from route(known, settings_of(params, found), noise)
+    return dataclasses.replace(solution, metrics=metrics | solution.metrics)
+
+
+def noise_of(problem: Problem) -> CameraNoise:
+    """As estimated; the level is the one that is given, or if the noise is white, that of the estimate for it."""
+    found = estimate_camera_noise(problem.measurement)
+    if problem.sigma_y > 0:
+        return dataclasses.replace(found, sigma=problem.sigma_y)
+    if found.neighbour < WHITE:
+        return dataclasses.replace(found, sigma=estimate_sigma(problem.measurement))
+    return found
+
+
+def is_clean(problem: Problem, found: CameraNoise) -> bool:
+    return problem.sigma_y == 0 and (found.sigma <= CLEAN or found.fine <= CLEAN_FINE)
+
+
+def settings_of(params: ScoreDviParameters, found: CameraNoise) -> FastSettings:
+    """beta0 and lambda by the noise, unless they are given."""
+    sweeps = WHITE_SWEEPS if params.beta0 is None and found.neighbour < WHITE else FastSettings.sweeps
+    chosen = {
+        "beta0": KAPPA * found.sigma**2 * found.b8,
+        "prior_weight": prior_weight(found.sigma),
+        "sweeps": sweeps,
+    }
+    given = {name: value for name, value in dataclasses.asdict(params).items() if value is not None}
+    return FastSettings(**(chosen | given))
+
+
+def prior_weight(sigma: float) -> float:
+    """lambda for noise of `sigma` on the [-1, 1] scale; ln lambda is linear in ln sigma between WEIGHTS."""
+    level = sigma * 127.5
+    lower, middle, upper = WEIGHTS
+    (a, b) = (lower, middle) if level < middle[0] else (middle, upper)
+    share = min(max(math.log(max(level, 1e-6) / a[0]) / math.log(b[0] / a[0]), 0.0), 1.0)
+    return math.exp(math.log(a[1]) + share * math.log(b[1] / a[1]))
