@@ -144,6 +144,8 @@ _STEPS: dict[str, tuple[int, int, int]] = {
     "inpaint": (20, 40, 80),
     "super_resolution": (20, 40, 80),
     "denoise": (8, 16, 32),
+    "deblur": (20, 40, 80),
+    "restore": (20, 40, 80),
 }
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     task: {name: {"mode": "fast", "steps": count} for name, count in zip(get_args(Preset), counts, strict=True)}

@@ -10,14 +10,15 @@ from solvers.red_diff import RedDiffParameters
 STEPS = {"fast": 20, "balanced": 40, "quality": 80}
 DENOISE_STEPS = {"fast": 8, "balanced": 16, "quality": 32}
 """Eight calls see the picture under every symmetry once; more bring little."""
-SIGMA_MAX = {"inpaint": 0.3, "super_resolution": 0.6}
+SIGMA_MAX = {"inpaint": 0.3, "super_resolution": 0.6, "deblur": 0.6, "restore": 0.6}
 """A little above the error of the start, a smooth fill or the pseudo-inverse: higher levels forget what is known."""
-PRIOR_WEIGHT = {"inpaint": 0.5, "super_resolution": 0.3}
-"""For noisy measurements: at 1 a prior that is not exact smooths too much, by up to 0.9 dB in x4 at noise 0.1."""
+PRIOR_WEIGHT = {"inpaint": 0.5, "super_resolution": 0.3, "deblur": 0.3, "restore": 0.3}
+"""For noisy measurements: at 1 a prior that is not exact smooths too much, by up to 0.9 dB in x4 at noise 0.1, and by
+0.5 to 0.7 dB under a Gaussian blur of 1.5 pixels; `restore` is as `deblur`."""
 
 
 def preset(task: str, name: str, sigma_y: float) -> RedDiffParameters:
-    """The parameters of `task` (inpaint, super_resolution, denoise) at a preset (fast, balanced, quality).
+    """The parameters of `task` at a preset (fast, balanced, quality); `restore` is for operators without a task.
 
     sigma_y: noise of the measurement on the [-1, 1] scale. The symmetry is left open: it belongs to
     the prior. The figures above are with `dihedral`, which the bundled one has.

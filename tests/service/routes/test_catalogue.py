@@ -39,7 +39,7 @@ def test_a_prior_is_loaded_and_unloaded_on_request(api: Api) -> None:
 def test_solvers_tell_their_parameters(idle: Api) -> None:
     solver = idle.http.get("/v1/solvers").json()["data"][0]
     assert idle.http.get(f"/v1/solvers/{solver['name']}").json() == solver
-    assert solver["presets"]
+    assert set(solver["presets"]) == set(solver["tasks"])
     for params in [params for presets in solver["presets"].values() for params in presets.values()]:
         jsonschema.validate(params, solver["params_schema"])
     assert_problem(idle.http.get("/v1/solvers/magic"), "solver_not_found")
