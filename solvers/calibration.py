@@ -5,6 +5,7 @@ They lie beside the prior, since they say how wrong that prior is, and name the 
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,25 +15,29 @@ FILE = "calibration.json"
 """In the folder of the prior."""
 
 
+CEILING = 1 / math.sqrt(3)
+"""Standard deviation of a value that may be anything in [-1, 1]."""
+
+
 @dataclass(frozen=True)
 class Calibration:
-    """deviation = scale * undersampling^growth * spread."""
+    """deviation = scale * gap^growth * spread, at most `CEILING`."""
 
     scale: float = 1.0
     growth: float = 0.0
-    """What a weak prior does not know grows with what the measurement leaves out."""
+    """The farther from what is measured, the less of what may be there does a prior know."""
     measured: bool = False
     """Whether the numbers were measured with the prior at hand."""
 
-    def apply(self, spread: Tensor, undersampling: float = 1.0) -> Tensor:
-        """undersampling: values of the picture for each value of the measurement."""
-        return spread * (self.scale * undersampling**self.growth)
+    def apply(self, spread: Tensor, gap: Tensor | float = 1.0) -> Tensor:
+        """gap: pixels to what is measured, at least 1; see `solvers.uncertainty.gap_of`."""
+        return (spread * (self.scale * gap**self.growth)).clamp(max=CEILING)
 
 
 DEFAULTS = {
-    "inpaint": Calibration(1.2),
-    "super_resolution": Calibration(0.8, 0.5),
-    "denoise": Calibration(1.0),
+    "inpaint": Calibration(0.9, 0.8),
+    "super_resolution": Calibration(0.65, 1.1),
+    "denoise": Calibration(0.9),
 }
 """For priors that nobody measured: near those of the bundled one. Other tasks keep the spread as it is."""
 

@@ -29,6 +29,7 @@ from solvers.calibration import Calibration
 from solvers.checks import check_finite
 from solvers.levels import geometric_levels
 from solvers.noise import NoiseStream
+from solvers.operators.base import AnyOperator
 from solvers.operators.identity import Identity
 from solvers.operators.mask import Mask
 from solvers.parameters import bounded, check_fields
@@ -119,8 +120,7 @@ def with_uncertainty(solver: Solver, problem: Problem, settings: UncertaintySett
         members.append(spread.members)
     variance = variance_of(moments / settings.samples, problem)
     check_finite(variance, made, "the variance")
-    undersampling = math.prod(operator.input_shape) / math.prod(operator.output_shape)
-    deviation = settings.calibration.apply(variance.sqrt(), undersampling).expand_as(solution.x).contiguous()
+    deviation = settings.calibration.apply(variance.sqrt(), gap_of(operator)).expand_as(solution.x).contiguous()
     metrics = solution.metrics | {"uncertainty_calibrated": float(settings.calibration.measured)}
     return replace(solution, deviation=deviation, samples=torch.cat(members), metrics=metrics)
 
@@ -180,6 +180,26 @@ def variance_of(moments: Tensor, problem: Problem) -> Tensor:
     known = operator.observed.to(moments)[None, None]  # known pixels and holes for themselves
     holes = (1 - known) * smooth(moments, 1 - known)
     return 2 * (holes if sigma_y == 0 else holes + known * smooth(moments, known))
+
+
+def gap_of(operator: AnyOperator) -> Tensor | float:
+    """Pixels to what is measured, at least 1: for a mask (1, 1, H, W) float32, smoothed, else one number."""
+    if not isinstance(operator, Mask):
+        return max(1.0, math.prod(operator.input_shape) / math.prod(operator.output_shape)) ** 0.5
+    hole = (~operator.observed).float()[None, None]
+    return smooth(city_block(operator.observed)[None, None], hole).clamp(min=1)
+
+
+def city_block(observed: Tensor) -> Tensor:
+    """Steps along rows and columns from each pixel to the nearest known one. (H, W) bool to (H, W) float32."""
+    distance = torch.zeros(observed.shape, device=observed.device).masked_fill(~observed, float(sum(observed.shape)))
+    for axis in (0, 1):
+        place = torch.arange(observed.shape[axis], dtype=distance.dtype, device=distance.device)
+        place = place[:, None] if axis == 0 else place
+        before = (distance - place).cummin(axis).values + place
+        after = (distance + place).flip(axis).cummin(axis).values.flip(axis) - place
+        distance = torch.minimum(before, after)
+    return distance
 
 
 def smooth(values: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -3,15 +3,27 @@
 import pytest
 import torch
 
-from solvers.calibration import DEFAULTS, FILE, Calibration, read_calibration, write_calibrations
+from solvers.calibration import (
+    DEFAULTS,
+    FILE,
+    Calibration,
+    read_calibration,
+    write_calibrations,
+)
 
 MEASURED = {"inpaint": Calibration(1.5), "super_resolution": Calibration(0.7, 0.4)}
 
 
-def test_the_scale_grows_with_what_the_measurement_leaves_out():
+def test_the_scale_grows_with_the_gap():
     spread = torch.tensor([0.1, 0.2])
     assert torch.allclose(Calibration(0.5, 0.5).apply(spread, 16.0), 2 * spread)
+    assert torch.allclose(Calibration(0.5, 1.0).apply(spread, torch.tensor([2.0, 4.0])), torch.tensor([0.1, 0.4]))
     assert torch.equal(Calibration().apply(spread, 16.0), spread)
+
+
+def test_nothing_is_less_certain_than_a_value_that_may_be_anything():
+    anything = torch.linspace(-1, 1, 100001).std()
+    assert float(Calibration(100.0).apply(torch.tensor(0.5))) == pytest.approx(float(anything), rel=1e-3)
 
 
 def test_what_is_written_is_read_as_measured(tmp_path):

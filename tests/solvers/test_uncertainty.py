@@ -21,6 +21,8 @@ from solvers.uncertainty import (
     SIGMA_END,
     SIGMA_MAX,
     UncertaintySettings,
+    city_block,
+    gap_of,
     queries_of,
     smooth,
     with_uncertainty,
@@ -171,8 +173,10 @@ def test_the_restoration_stays_as_it_is(kind):
 @pytest.mark.parametrize("kind", operators())
 def test_the_seed_decides(kind):
     task = problem(operators()[kind])
-    assert torch.equal(restored(task).deviation, restored(task).deviation)
-    assert not torch.equal(restored(task).deviation, restored(task, seed=1).deviation)
+    once, again, other = restored(task), restored(task), restored(task, seed=1)
+    assert torch.equal(once.deviation, again.deviation)
+    assert torch.equal(once.samples, again.samples)
+    assert not torch.equal(once.samples, other.samples)
 
 
 @pytest.mark.parametrize("kind", operators())
@@ -219,11 +223,31 @@ def test_the_mean_of_a_query_is_the_query_without_its_noise():
         assert drawn.mean() == pytest.approx(0, abs=0.1)
 
 
+def test_the_way_out_of_a_hole_is_measured_along_rows_and_columns():
+    """Against all pairs of pixels."""
+    observed = torch.rand(9, 14, generator=torch.Generator().manual_seed(1)) < 0.08
+    at = torch.cartesian_prod(torch.arange(9), torch.arange(14)).float()
+    expected = torch.cdist(at, at[observed.flatten()], p=1).min(1).values.reshape(9, 14)
+    assert torch.equal(city_block(observed), expected)
+    assert expected.max() > 5
+
+
+def test_the_gap_is_one_beside_what_is_measured_and_grows_into_a_hole():
+    lone, wide = torch.ones(2, 21, 21, dtype=torch.bool)
+    lone[10, 10] = False
+    wide[2:19, 2:19] = False
+    assert gap_of(Mask(lone))[0, 0, 10, 10] == 1
+    assert 1.5 < gap_of(Mask(wide))[0, 0, 10, 2] < 2.5
+    assert 7 < gap_of(Mask(wide))[0, 0, 10, 10] < 9
+    assert gap_of(Downsample((3, 16, 24), 4)) == 4
+    assert gap_of(Identity((3, 16, 24))) == 1
+
+
 def test_the_calibration_scales_the_deviation_and_is_told_apart():
-    task = problem(operators()["bicubic"])  # a sixteenth of the values is measured
-    plain = restored(task)
-    scaled = restored(task, calibration=Calibration(0.5, 0.5, measured=True))
-    assert torch.allclose(scaled.deviation, 2 * plain.deviation)
+    task = problem(operators()["bicubic"])  # by 4
+    plain = restored(task, calibration=Calibration(0.1))
+    scaled = restored(task, calibration=Calibration(0.03, 1.0, measured=True))
+    assert torch.allclose(scaled.deviation, 1.2 * plain.deviation)
     assert plain.metrics["uncertainty_calibrated"] == 0
     assert scaled.metrics["uncertainty_calibrated"] == 1
 
