@@ -1,0 +1,130 @@
+"""Blind denoising of photographs with the noise of their camera: `python -m benchmarks.photographs --sets cc15 sidd20`.
+
+A set is a folder of pairs, NAME_real.png with the noise and NAME_mean.png, the mean of many exposures or the published
+reference. Every picture is cropped at its centre and restored as the service would, with nothing known about the noise;
+PSNR and SSIM are of the clipped picture. `--denoisers` takes files as they were published, by way of
+`priors.conversion`: each is measured alone, and all of them together as the components of one mixture.
+"""
+
+import argparse
+import re
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.report import Row, publish
+from priors.base import Prior
+from priors.conversion.convert import convert_file
+from priors.evaluation import denoise_full, read_image
+from priors.store import load_prior
+from service.settings import Settings
+from solvers.drive import answer
+from solvers.metrics import psnr, ssim
+from solvers.noise import NoiseStream
+from solvers.operators.identity import Identity
+from solvers.query import Problem, Solution, Solver
+from solvers.score_dvi import ScoreDviParameters, score_dvi
+
+EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval"
+CPU = torch.device("cpu")
+NINETY = 1.6449
+"""Half the width of the interval that holds 90 % of a Gaussian."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.photographs", description=__doc__.split("\n")[0])
+    parser.add_argument("--sets", nargs="+", default=["cc15", "sidd20"], help="folders below --data")
+    parser.add_argument("--data", type=Path, default=EVAL, help="folder of the sets")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each set")
+    parser.add_argument("--side", type=int, default=512, help="larger pictures are cropped to their centre")
+    parser.add_argument("--prior", help="name of a prior of the service; default: the one that it serves by default")
+    parser.add_argument("--denoisers", type=Path, nargs="+", default=[], help="released files to compare with")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    settings = Settings()
+    name = arguments.prior or settings.default_prior
+    alone = [load_prior(settings.shelf.home(name), name, CPU)]
+    with tempfile.TemporaryDirectory() as folder:
+        released = [convert(path, Path(folder)) for path in arguments.denoisers]
+    mixtures = [[prior] for prior in alone + released] + ([released] if len(released) > 1 else [])
+    rows = [measure(pairs, mixture, arguments) for pairs in arguments.sets for mixture in mixtures]
+    publish("photographs", rows, {key: getattr(arguments, key) for key in ("every", "side", "seed")})
+
+
+def convert(path: Path, models_dir: Path) -> Prior:
+    """A released file as a prior, named after its folder and itself."""
+    name = re.sub("[^a-z0-9._-]", "-", f"{path.parent.name}-{path.stem}".lower())
+    convert_file(path, models_dir / name, licence="not for the table to say")
+    return load_prior(models_dir, name, CPU)
+
+
+def read_pairs(folder: Path, every: int, side: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Noisy picture and reference, (1, 3, H, W) on [-1, 1] each, whole for every network."""
+    for path in sorted(folder.glob("*_real.png"))[::every]:
+        noisy, truth = read_image(path, side), read_image(path.with_name(path.name.replace("_real", "_mean")), side)
+        height, width = (size // 8 * 8 for size in noisy.shape[-2:])
+        yield noisy[..., :height, :width], truth[..., :height, :width]
+
+
+@torch.no_grad()
+def measure(pairs: str, mixture: Sequence[Prior], arguments: argparse.Namespace) -> Row:
+    """Means over the pictures of one set; levels of the noise on [0, 255]."""
+    found: list[Row] = []
+    params = ScoreDviParameters(components=len(mixture))
+    for noisy, truth in read_pairs(arguments.data / pairs, arguments.every, arguments.side):
+        problem = Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y=0)
+        began = time.perf_counter()
+        solution = restore(score_dvi(problem, params, NoiseStream(arguments.seed)), mixture)
+        seconds = time.perf_counter() - began
+        sigma = solution.metrics["noise_sigma"]
+        once = denoise_full(mixture[0], noisy, max(sigma, mixture[0].info.sigma_min))
+        found.append(
+            score("noisy", noisy, truth)
+            | score("one pass", once, truth)
+            | score("fast", solution.x, truth)
+            | {
+                "passes": 2 * len(mixture) * solution.metrics["sweeps"],
+                "seconds": seconds,
+                "sigma": 127.5 * float((noisy - truth).std()),
+                "estimated": 127.5 * sigma,
+                "b8": solution.metrics["noise_b8"],
+            }
+            | covered(solution, truth)
+        )
+    means = {key: statistics.mean(values) for key in found[0] if (values := [row[key] for row in found if key in row])}
+    return {"set": pairs, "pictures": len(found), "denoisers": " + ".join(prior.info.name for prior in mixture)} | means
+
+
+def restore(solver: Solver, mixture: Sequence[Prior]) -> Solution:
+    """Each query to the denoiser of its component."""
+    try:
+        query = next(solver)
+        while True:
+            query = solver.send(answer(query, mixture[query.component].denoise))
+    except StopIteration as end:
+        return end.value
+
+
+def score(label: str, x: Tensor, truth: Tensor) -> Row:
+    clipped = x.clamp(-1, 1)
+    return {
+        label: float(psnr(clipped, truth, data_range=2)),
+        f"{label} SSIM": float(ssim(clipped, truth, data_range=2)),
+    }
+
+
+def covered(solution: Solution, truth: Tensor) -> Row:
+    """Share of the values whose 90 % interval holds the reference; none for a picture that was left as it is."""
+    if solution.deviation is None:
+        return {}
+    inside = (solution.x - truth).abs() <= NINETY * solution.deviation
+    return {"90 % interval": float(inside.float().mean())}
+
+
+if __name__ == "__main__":
+    main()
