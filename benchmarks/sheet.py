@@ -1,0 +1,97 @@
+"""The sheet of pictures in the README: `python -m benchmarks.sheet --images FOLDER`.
+
+A row a task: what was measured, the restoration of several methods, the truth, four times the error of the first
+method and four times the standard deviation that it claims.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.problems import TASKS, Task, measure, pictures
+from benchmarks.rivals import parameters_of
+from priors.base import Prior
+from priors.store import load_prior
+from service.settings import Settings
+from solvers.calibration import Calibration, read_calibrations
+from solvers.catalogue import SOLVERS
+from solvers.drive import drive
+from solvers.noise import NoiseStream
+from solvers.query import Problem
+from solvers.uncertainty import UncertaintySettings, with_uncertainty
+
+SHOWN = ("red_diff fast", "red_diff paper 100", "dps", "diffpir")
+CASES = (("inpaint 50 %", 0.01), ("inpaint box", 0.0), ("SR x4 bicubic", 0.0), ("deblur motion", 0.01))
+"""Task and noise level on [0, 1] of each row."""
+GAIN = 4
+"""By which error and standard deviation are made visible."""
+CAPTION = 14
+"""Height of a line of text in pixels."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sheet", description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=Path, required=True, help="folder of clean pictures")
+    parser.add_argument("--every", type=int, default=6, help="a row takes the next n-th picture")
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--prior", help="default: that of the service")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "restorations.png")
+    arguments = parser.parse_args()
+    settings = Settings()
+    name = arguments.prior or settings.default_prior
+    folder = settings.shelf.home(name)
+    prior = load_prior(folder, name, torch.device("cpu"))
+    calibrations = read_calibrations(folder / name)
+    tasks = {task.label: task for task in TASKS}
+    truths = pictures(arguments.images, arguments.every, arguments.side)
+    rows = [
+        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, calibrations)
+        for number, (label, sigma01) in enumerate(CASES)
+    ]
+    titles = ["measured", *SHOWN, "truth", f"error x{GAIN}", f"deviation x{GAIN}"]
+    sheet = np.concatenate([header(titles, arguments.side), *rows])
+    Image.fromarray(sheet).save(arguments.out, optimize=True)
+
+
+def row(
+    prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, calibrations: dict[str, Calibration]
+) -> np.ndarray:
+    """(side, 8 side, 3) uint8."""
+    problem = measure(task, truth, sigma01, seed)
+    restored = [restore(prior, method, task, problem, seed) for method in SHOWN[1:]]
+    name, parameters = parameters_of(SHOWN[0], prior, task, problem)
+    solver = SOLVERS[name][1](problem, parameters, NoiseStream(seed))
+    settings = UncertaintySettings(task.preset, calibration=calibrations.get(task.preset, Calibration()))
+    solution = drive(with_uncertainty(solver, problem, settings, NoiseStream(seed)), prior.denoise)
+    error, deviation = (solution.x - truth).abs(), solution.deviation
+    measured = functional.interpolate(problem.measurement, truth.shape[-2:])
+    maps = [GAIN * error - 1, GAIN * deviation - 1]  # black is none
+    return np.concatenate([pixels(x) for x in (measured, solution.x, *restored, truth, *maps)], axis=1)
+
+
+def restore(prior: Prior, method: str, task: Task, problem: Problem, seed: int) -> Tensor:
+    name, parameters = parameters_of(method, prior, task, problem)
+    return drive(SOLVERS[name][1](problem, parameters, NoiseStream(seed)), prior.denoise).x
+
+
+def pixels(x: Tensor) -> np.ndarray:
+    """(1, 3, H, W) on [-1, 1] to (H, W, 3) uint8."""
+    return (x[0].clamp(-1, 1).add(1).mul(127.5).permute(1, 2, 0).numpy() + 0.5).astype(np.uint8)
+
+
+def header(titles: list[str], side: int) -> np.ndarray:
+    """The line of titles, (CAPTION, 8 side, 3) uint8."""
+    line = Image.new("RGB", (side * len(titles), CAPTION), "white")
+    draw = ImageDraw.Draw(line)
+    for number, title in enumerate(titles):
+        draw.text((number * side + 3, 1), title, fill="black", font=ImageFont.load_default(11))
+    return np.asarray(line)
+
+
+if __name__ == "__main__":
+    main()
