@@ -18,6 +18,7 @@ from service.shapes import GAUSSIAN_REACH, Shape
 from solvers.operators import holes, kernels
 from solvers.operators.base import AnyOperator, is_linear
 from solvers.operators.blur import Blur
+from solvers.operators.chain import Chain
 from solvers.operators.clip import Clip
 from solvers.operators.composition import Composition
 from solvers.operators.downsample import Downsample
@@ -50,11 +51,7 @@ def build(operator: Json, shapes: list[Shape], load: Load, device: torch.device)
     built = [build_part(part, *around, load, device) for part, around in zip(parts, pairwise(shapes), strict=True)]
     if len(built) == 1:
         return built[0]
-    if all(map(is_linear, built)):
-        return Composition(tuple(built))
-    from solvers.operators.chain import Chain
-
-    return Chain(tuple(built))
+    return Composition(tuple(built)) if all(map(is_linear, built)) else Chain(tuple(built))
 
 
 def build_part(part: Json, shape: Shape, following: Shape, load: Load, device: torch.device) -> AnyOperator:

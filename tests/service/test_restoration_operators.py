@@ -149,3 +149,21 @@ def test_a_mask_of_the_store_is_read_as_its_words_say(bench: Bench) -> None:
     picture = bench.picture(bench.run(claim))
     assert (picture[known] == PIXELS[known]).all()
     assert (np.abs(picture[~known].astype(int) - 128) <= 1).all()  # 0 on the [-1, 1] scale
+
+
+def test_a_chain_that_is_not_linear_is_restored(bench: Bench) -> None:
+    """Blurred, shrunk, and through a JPEG file."""
+    operator = {"kind": "compose", "operators": [BOX, HALF, {"kind": "jpeg", "quality": 50}]}
+    small = bench.run(bench.application(png(PIXELS[:32, :46]), operator=operator))
+    assert size(small) == (23, 16)
+    measurement = bench.content(small, "result")
+    for solver in ("red_diff", "dps"):
+        claim = bench.claim(
+            "restore",
+            measurement,
+            operator=operator,
+            solver=solver,
+            params={"steps": 3},
+            noise={"sigma": 0.01},
+        )
+        assert size(bench.run(claim)) == (46, 32)
