@@ -6,9 +6,10 @@ levels each is noised, denoised and brought to a measurement with fresh noise of
     z <- prox(y + sigma_y n', D(z + sigma n, sigma); rho),   rho = sigma_y^2 / sigma^2.
 
 For a Gaussian prior of covariance C, with J = C (C + sigma^2)^-1 and G = rho (H^T H + rho)^-1, the members' covariance
-follows V <- G J (V + sigma^2) J G^T + sigma^2 G (H^T H) G^T. With many levels 2 V tends to the posterior covariance:
-these are Langevin steps of half the noise, so that every query has the noise that the denoiser is told. The spread is
-sqrt(2) times the members' distance from the picture. (Restarts of the solver would agree where all of them are wrong.)
+follows V <- G J (V + sigma^2) J G + (sigma_y / rho)^2 G H^T H G. With many levels 2 V tends to that of the posterior:
+these are Langevin steps with half of their variance, so that every query has the noise that the denoiser is told. The
+spread is sqrt(2) times the members' distance from the picture. (Restarts of the solver would agree where all are
+wrong.)
 
 White noise on the picture itself needs no levels: the posterior covariance is sigma_y^2 J for every prior, J being the
 Jacobian of D at y (Efron 2011, "Tweedie's formula and selection bias"). Its diagonal is probed with random directions.
@@ -169,7 +170,7 @@ def variance_of(moments: Tensor, problem: Problem) -> Tensor:
 
     The diagonal of J as a mean of few probes (Hutchinson 1990) may come out anywhere, even negative. The diagonal of
     J^2 is less noisy and keeps it in bounds: an entry of J's is at most the root of that of J^2, and at least that
-    itself where no eigenvalue is above 1. Above 1 are those between two bumps of a prior, where nothing is bounded so.
+    itself where no eigenvalue is above 1, as they are between two bumps of a prior: there the bound from below is 1.
     """
     operator, sigma_y = problem.operator, problem.sigma_y
     if isinstance(operator, Identity):
