@@ -100,7 +100,7 @@ class RedDiffParams(RequestModel):
     )
     ending: Ending | None = Field(
         None,
-        description="`paper`: `published` where absent; `noise` stops at the level where the prior has the right "
+        description="`paper`: `published` where absent; `noise` stays at the level where the prior has the right "
         "strength for the noise, the step size falling to zero",
     )
     posterior_std: Annotated[float, Field(ge=0, le=1)] | None = Field(

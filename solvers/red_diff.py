@@ -62,7 +62,7 @@ class RedDiffParameters:
     adam_eps: float | None = bounded(gt=0, le=1)
     """`paper`: eps' of Adam in per-pixel units; 0.02."""
     ending: str | None = bounded(among=ENDINGS)
-    """`paper`: `published`, or `noise`: stops at sigma_y / sqrt(lambda), the learning rate falling to zero."""
+    """`paper`: `published`, or `noise`: stays at sigma_y / sqrt(lambda), the learning rate falling to zero."""
     posterior_std: float | None = bounded(ge=0, le=1)
     """`paper`: sigma_x0, standard deviation of the posterior; 0, or 0.1 to begin with where it is learnt."""
     variance: str | None = bounded(among=VARIANCES)

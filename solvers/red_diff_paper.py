@@ -17,7 +17,7 @@ pixels, so its lambda and Adam's eps change meaning with the operator and the ba
 `per_pixel_eps` convert; the published eps = 1e-8 is 0.02 here for a batch of ten 256 px images.
 
 Off by default, since the paper's runs do without: `parallel` averages the prior term over several timesteps of one mu,
-which then are the rows of one query; `variance` learns the spread of the posterior (`solvers.variance`); `ending` stops
+which then are the rows of one query; `variance` learns the spread of the posterior (`solvers.variance`); `ending` stays
 where lambda is right for the noise of the measurement (`timesteps_of`).
 """
 
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from solvers.checks import check_finite, root_mean_square
-from solvers.levels import timesteps, vp_sigmas, weight
+from solvers.levels import TIMESTEPS, timesteps, vp_sigmas, weight
 from solvers.noise import NoiseStream
 from solvers.operators.base import data_gradient, first_image
 from solvers.query import Problem, Query, Solution, Solver
@@ -70,18 +70,17 @@ def per_pixel_eps(batch: int, measured: int, data_weight: float = 1.0) -> float:
 
 
 def timesteps_of(problem: Problem, settings: PaperSettings, noise: NoiseStream) -> list[int]:
-    """Every timestep in the order of its visit; with the ending `noise` only those where the prior is not too weak.
+    """Every timestep in the order of its visit; with the ending `noise` none below that where the prior gets too weak.
 
     The strength of the prior, lambda sigma w(sigma), is right for the noise where it is sigma_y^2: for the linear
-    weight at sigma = sigma_y / sqrt(lambda). Below, the noise of the measurement is fitted.
+    weight at sigma = sigma_y / sqrt(lambda). Below, the noise of the measurement is fitted: the run stays there.
     """
     visited = timesteps(settings.steps, settings.order, noise.generator(0, ORDER_DRAW))
     if settings.ending == "published":
         return visited
-    sigmas = vp_sigmas()
-    strength = {t: float(sigmas[t]) * weight(settings.weighting, float(sigmas[t])) for t in visited}
-    right = [t for t in visited if settings.prior_weight * strength[t] >= problem.sigma_y**2]
-    return right or [max(visited)]
+    strengths = [settings.prior_weight * sigma * weight(settings.weighting, sigma) for sigma in vp_sigmas().tolist()]
+    least = next((t for t, strength in enumerate(strengths) if strength >= problem.sigma_y**2), TIMESTEPS - 1)
+    return [max(t, least) for t in visited]
 
 
 def levels_of(problem: Problem, settings: PaperSettings, noise: NoiseStream) -> list[Tensor]:
