@@ -65,6 +65,8 @@ class LimitsOut(ResponseModel):
     """Of an input, and of a result."""
     max_apply_pixels: int = 0
     """Of a picture at `/v1/operators/apply`."""
+    max_sample_pixels: int = 0
+    """Of all samples of a job together: `num_samples`, or the members of `uncertainty`."""
     min_side: int
     max_batch_items: int
     max_queued: int

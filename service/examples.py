@@ -176,6 +176,7 @@ INFO = {
         "max_file_bytes": 104857600,
         "max_pixels": 20000000,
         "max_apply_pixels": 1048576,
+        "max_sample_pixels": 64000000,
         "min_side": 16,
         "max_batch_items": 1000,
         "max_queued": 10000,

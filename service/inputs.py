@@ -11,7 +11,7 @@ from service.intake import Intake, describe, naming
 from service.operands import Operands
 from service.problems import wrong_field
 from service.queue.base import Json
-from service.shapes import COLOURS, from_image, from_measurement, measured_channels
+from service.shapes import COLOURS, Shape, from_image, from_measurement, measured_channels, operator_of
 
 GREY_MODES = ("1", "L", "LA", "I;16", "LA;16")
 """Modes of files that cannot hold colours."""
@@ -89,6 +89,28 @@ class Inputs:
                 limits=self.intake.files.limits,
             )
         return None if stored is None else describe(stored)
+
+
+def check_samples(request: Json, max_pixels: int) -> None:
+    """Whether the samples of a resolved request fit into a worker together. Raises `image_too_many_pixels`."""
+    asked = {
+        "/uncertainty/samples": (request["uncertainty"] or {}).get("samples", 0),
+        "/num_samples": request["num_samples"],
+        "/params/particles": request["params"].get("particles") or 0,
+    }
+    pointer, samples = max(asked.items(), key=lambda each: each[1])
+    _, height, width = result_shape(request)
+    if samples * height * width > max_pixels:
+        detail = f"{samples} samples of {height:,} x {width:,} pixels; together they may have {max_pixels:,}"
+        raise wrong_field(pointer, "too_large", detail, problem_code="image_too_many_pixels")
+
+
+def result_shape(request: Json) -> Shape:
+    """Of what a resolved request will give."""
+    operator, size = operator_of(request), (request["image"]["height"], request["image"]["width"])
+    if operator is None:
+        return COLOURS, *size
+    return from_measurement(operator, (measured_channels(operator), *size))[0]
 
 
 def check_scale(scale: int, image: StoredFile, max_pixels: int) -> None:

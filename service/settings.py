@@ -44,6 +44,8 @@ class Settings(BaseSettings):
     """Of an input, and of a result."""
     max_apply_pixels: int = Field(2**20, gt=0)
     """Of a picture at `/v1/operators/apply`, which is waited for."""
+    max_sample_pixels: int = Field(64_000_000, gt=0)
+    """Of all samples of a job together, which a worker holds at one time."""
     min_side: int = Field(16, gt=0)
     """Shortest side of an input in pixels."""
     max_batch_items: int = Field(1000, gt=0)

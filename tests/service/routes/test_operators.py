@@ -288,6 +288,19 @@ def test_uncertainty_is_asked_for(idle: Api) -> None:
     assert_problem(post(idle, "/v1/denoise", num_samples=17), "validation_failed", "/num_samples")
 
 
+def test_samples_fit_into_a_worker_together(make_api: MakeApi) -> None:
+    api = make_api(max_sample_pixels=8 * 32 * 24)
+    assert restore(api, BLUR, num_samples=8).status_code == 202
+    assert_problem(restore(api, BLUR, num_samples=9), "image_too_many_pixels", "/num_samples")
+    assert_problem(restore(api, HALF, uncertainty={"samples": 3}), "image_too_many_pixels", "/uncertainty/samples")
+    particles = {"mode": "particles", "particles": 9}
+    assert_problem(restore(api, BLUR, params=particles), "image_too_many_pixels", "/params/particles")
+    job = restore(api, BLUR, params=particles | {"particles": 8}).json()
+    api.http.post(f"/v1/jobs/{job['id']}/cancel")
+    again = api.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": particles})
+    assert_problem(again, "image_too_many_pixels", "/params/particles")
+
+
 def test_a_batch_takes_every_restoring_task(idle: Api) -> None:
     item = {"image": {"file_id": idle.send(png())}}
     for task, defaults in (("deblur", {"kernel": KERNELS[0]}), ("restore", {"operator": BLUR})):
