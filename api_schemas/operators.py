@@ -47,8 +47,8 @@ class DownsampleOperator(RequestModel):
     scale: Literal[2, 3, 4, 8] = Field(2, description="side of the square")
     kernel: ShrinkingKernel = Field(
         "bicubic",
-        description="`bicubic`: anti-aliased, as Pillow's BICUBIC shrinks; `box`: mean of the square; or a blur kernel. "
-        "One whose side is odd where the scale is even, or even where it is odd, moves the picture by half a pixel; a "
+        description="`bicubic`: anti-aliased, as Pillow's BICUBIC shrinks; `box`: mean of the square; or a blur "
+        "kernel. One whose side is odd where the scale is even, or the other way, moves the picture by half a pixel; a "
         "`gaussian` is given a side that does not",
     )
 
