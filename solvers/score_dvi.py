@@ -22,8 +22,7 @@ from solvers.symmetry import SYMMETRIES
 KAPPA = 2.0
 """beta0 / (sigma^2 b8): a likelihood that takes pixels for independent counts correlated data b8 times over.
 
-Of 0.5, 1, 2 and 4 the best on training photographs through simulated cameras, and there the posterior's deviation is
-that of the error within a tenth or so."""
+Of 0.5, 1, 2 and 4 the best on training photographs through simulated cameras."""
 WEIGHTS = ((7, 0.5), (18, 1.0), (35, 2.0))
 """lambda by sigma on [0, 255]: the paper's three values in the middle of their ranges."""
 WHITE = 0.2
