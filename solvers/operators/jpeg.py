@@ -47,8 +47,8 @@ class Jpeg:
 
     Three channels are red, green and blue, one is grey. Sides need not be multiples of anything. The same to the byte
     but for one or two levels here and there, and for blocks with a coefficient that lies in the very middle between
-    two of its levels: on three photographs of 75 to 208 pixels a side, at seven qualities from 10 to 100, the mean difference
-    is 0.002 to 0.04 levels. Pictures narrower than five pixels differ, as libjpeg repeats their colours.
+    two of its levels: on three photographs of 75 to 208 pixels a side, at seven qualities from 10 to 100, the mean
+    difference is 0.002 to 0.04 levels. Pictures narrower than five pixels differ, as libjpeg repeats their colours.
 
     Data step: f is constant between jumps, so its slope is that of the transform without rounding. `prox` does not use
     it. A coefficient lies within half a step of what was stored, and v is moved to the nearest point where all do, or
