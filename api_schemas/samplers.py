@@ -41,8 +41,8 @@ class PigdmParams(RequestModel):
 class DdnmParams(RequestModel):
     """DDNM (Wang et al. 2023): sampling of what the operator loses; the rest is taken from the measurement."""
 
-    steps: Steps = 100
-    eta: Eta = 0.85
+    steps: Steps = 25
+    eta: Eta = 1.0
     sigma_max: SigmaMax = 80.0
     sigma_min: SigmaMin = 0.01
 
@@ -50,12 +50,10 @@ class DdnmParams(RequestModel):
 class DiffpirParams(RequestModel):
     """DiffPIR (Zhu et al. 2023): a proximal step for the data, then new noise, level by level."""
 
-    steps: Steps = 100
-    prior_weight: float = Field(1.0, gt=0, le=100, description="lambda, weight of the prior")
-    renoise: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="zeta, share of new noise in each step; chosen by the operator where absent"
-    )
-    sigma_max: SigmaMax = 80.0
+    steps: Steps = 40
+    prior_weight: float = Field(4.0, gt=0, le=100, description="lambda, weight of the prior")
+    renoise: float = Field(1.0, ge=0, le=1, description="zeta, share of new noise in each step")
+    sigma_max: SigmaMax = 10.0
     sigma_min: SigmaMin = 0.01
 
 
@@ -63,7 +61,7 @@ class DapsParams(RequestModel):
     """DAPS (Zhang et al. 2024): sampling by decoupled annealing, each level from the posterior at its noise."""
 
     steps: Steps = 50
-    ode_steps: int = Field(5, ge=1, le=100, description="denoiser calls a level")
+    ode_steps: int = Field(2, ge=1, le=100, description="denoiser calls a level")
     data_step: Literal["exact", "langevin"] = Field(
         "exact", description="how a linear measurement is sampled; one that is not linear always by `langevin`"
     )
@@ -71,6 +69,6 @@ class DapsParams(RequestModel):
     learning_rate: float = Field(
         0.2, gt=0, le=1, description="of Langevin's steps, as a multiple of the smallest variance"
     )
-    spread: float = Field(0.5, gt=0, le=1000, description="standard deviation of images, on the [-1, 1] scale")
-    sigma_max: SigmaMax = 80.0
-    sigma_min: SigmaMin = 0.1
+    spread: float = Field(0.2, gt=0, le=1000, description="standard deviation of images, on the [-1, 1] scale")
+    sigma_max: SigmaMax = 10.0
+    sigma_min: SigmaMin = 0.02

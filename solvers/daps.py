@@ -28,7 +28,7 @@ from solvers.noise import NoiseStream
 from solvers.operators.base import data_gradient, is_linear
 from solvers.parameters import bounded
 from solvers.query import Problem, Query, Solver
-from solvers.sampling import SIGMA_MAX, Chains, check_sampler
+from solvers.sampling import Chains, check_sampler
 
 TAU_MIN = 0.01
 """Noise of an exact measurement."""
@@ -42,18 +42,18 @@ class DapsParameters:
 
     steps: int = bounded(50, ge=1, le=1000)
     """Levels. The paper's are 200."""
-    ode_steps: int = bounded(5, ge=1, le=100)
-    """Denoiser calls a level."""
+    ode_steps: int = bounded(2, ge=1, le=100)
+    """Denoiser calls a level. The paper's are 5."""
     data_step: str = bounded("exact", among=DATA_STEPS)
     """How a linear measurement is sampled; one that is not linear always by `langevin`."""
     langevin_steps: int = bounded(100, ge=1, le=1000)
     """A level."""
     learning_rate: float = bounded(0.2, gt=0, le=1)
     """Of Langevin's steps, as a multiple of the smallest variance. Steep operators, f' > 3, want less."""
-    spread: float = bounded(0.5, gt=0, le=1000)
+    spread: float = bounded(0.2, gt=0, le=1000)
     """sqrt(c), the deviation of images that r is for."""
-    sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
-    sigma_min: float = bounded(0.1, ge=0.01, le=1)
+    sigma_max: float = bounded(10.0, ge=0.01, le=157)
+    sigma_min: float = bounded(0.02, ge=0.01, le=1)
     num_samples: int = bounded(1, ge=1, le=64)
     """Independent samples; of several the solution is their mean."""
 

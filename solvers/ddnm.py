@@ -36,9 +36,9 @@ from solvers.sampling import SIGMA_MAX, SIGMA_MIN, Chains, check_sampler, consis
 class DdnmParameters:
     """Raises ValueError naming the field."""
 
-    steps: int = bounded(100, ge=1, le=1000)
-    """Denoiser calls, one a level."""
-    eta: float = bounded(0.85, ge=0, le=1)
+    steps: int = bounded(25, ge=1, le=1000)
+    """Denoiser calls, one a level. The paper's are 100; where there is noise more of them fit more of it."""
+    eta: float = bounded(1.0, ge=0, le=1)
     """Share of new noise in each step: 0 DDIM, 1 DDPM. A noisy measurement needs some: with 0 it is not used."""
     sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
     sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)

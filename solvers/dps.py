@@ -26,7 +26,7 @@ from torch import Tensor
 
 from solvers.checks import check_finite
 from solvers.noise import NoiseStream
-from solvers.operators.base import AnyOperator, data_gradient
+from solvers.operators.base import AnyOperator, data_gradient, is_linear
 from solvers.operators.mask import Mask
 from solvers.parameters import bounded
 from solvers.query import Problem, Solver
@@ -83,4 +83,7 @@ def misfit_slope(operator: AnyOperator, x: Tensor, y: Tensor) -> Tensor:
 
 
 def default_step_size(operator: AnyOperator) -> float:
+    """The published zeta of inpainting, of super-resolution, and, where f is not linear, of brightness."""
+    if not is_linear(operator):
+        return 0.1
     return 0.5 if isinstance(operator, Mask) else 1.0

@@ -47,7 +47,7 @@ def test_the_spread_of_correlated_pixels_is_too_wide(kind):
     """r is that of independent pixels; the true x given z is narrower. The means agree all the same, roughly."""
     prior, sigma_y = gaussian(), 0.3
     task = problem(SMALL[kind], sigma_y)
-    params = DapsParameters(steps=20, ode_steps=1, sigma_min=0.01, sigma_max=20.0)
+    params = DapsParameters(steps=20, ode_steps=1, spread=0.5, sigma_max=20.0, sigma_min=0.01)
     x = drive(daps(many(task, 4000), params, NoiseStream(0)), prior.denoise).x.flatten(1)
     mean, covariance = posterior(task.operator, task.measurement, sigma_y, prior)
     assert (x.mean(0) - mean).abs().max() < 0.1
@@ -71,7 +71,7 @@ def test_every_level_begins_with_fresh_noise_on_the_sample():
     recorder.drive(daps(problem(SMALL["box"]), params, NoiseStream(7)))
     assert [query.step for query in recorder.asked] == list(range(12))
     first = recorder.asked[::3]
-    assert [float(query.sigma) for query in first] == pytest.approx(edm_levels(80.0, params.sigma_min, 4))
+    assert [float(query.sigma) for query in first] == pytest.approx(edm_levels(params.sigma_max, params.sigma_min, 4))
     for step, query in enumerate(first):
         n = NoiseStream(7).normal(step * (params.langevin_steps + 1), query.x)
         assert torch.allclose((query.x - query.mean()) / query.sigma, n, atol=1e-10)

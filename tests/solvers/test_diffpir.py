@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from priors.analytic import DenseGaussianPrior, GaussianMixturePrior, GaussianPrior
-from solvers.diffpir import SIGMA_Y_MIN, DiffpirParameters, default_renoise, diffpir
+from solvers.diffpir import SIGMA_Y_MIN, DiffpirParameters, diffpir
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.operators import Identity
@@ -63,7 +63,7 @@ def test_the_spread_of_its_flow():
     a, b, first, last = 0.04, 0.25, 80.0, 0.5
     shape = (1, 4, 4)
     task = Problem(torch.zeros(1, *shape, dtype=torch.float64), Identity(shape), a**0.5)
-    params = DiffpirParameters(steps=1000, renoise=0.0, sigma_max=first, sigma_min=last)
+    params = DiffpirParameters(steps=1000, renoise=0.0, prior_weight=1.0, sigma_max=first, sigma_min=last)
     prior = GaussianPrior(b)
     noisy, silent = (drive(diffpir(task, params, noise), prior.denoise).x for noise in (NoiseStream(3), Silence(0)))
     factor = ((noisy - silent) / (first * NoiseStream(3).normal(0, noisy))).flatten()
@@ -96,7 +96,3 @@ def test_an_operator_that_is_not_linear():
     task = problem(Cubic(), 0.05)
     found = drive(diffpir(task, DiffpirParameters(steps=30), NoiseStream(0)), GaussianPrior(0.25).denoise)
     assert found.data_residual < 0.1
-
-
-def test_default_shares_of_new_noise():
-    assert [default_renoise(SMALL[kind]) for kind in ("mask", "box", "identity")] == [1.0, 0.25, 0.1]

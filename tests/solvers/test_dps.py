@@ -96,3 +96,4 @@ def test_nothing_left_to_descend():
 def test_default_step_sizes():
     assert default_step_size(SMALL["mask"]) == 0.5
     assert default_step_size(SMALL["box"]) == 1.0
+    assert default_step_size(Cubic()) == 0.1
