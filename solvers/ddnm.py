@@ -15,7 +15,7 @@ variance fresh^2 - (lambda a sigma_y / |H|)^2 that is left. In the last step the
 Equal to the paper where H H^T = |H|^2 I: masks, averages over blocks, denoising. Generalised: the paper scales each
 singular vector by its own lambda; ours applies lambda through the prox, whose gain s^2 / (s^2 + rho) is lambda at
 s = |H| and falls with s as the paper's does, and counts the noise as at |H|. No singular vectors, hence any operator
-that has H^+ and a prox.
+that has H^+ and a prox; but a blur that loses much must be exact: its H^+ makes more of the noise than is counted.
 """
 
 import math

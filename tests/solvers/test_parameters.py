@@ -1,0 +1,42 @@
+"""Bounds of parameters, checked when these are made."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from solvers.parameters import bounded, check_fields
+
+
+@dataclass(frozen=True)
+class Some:
+    count: int = bounded(3, ge=1, le=4)
+    weight: float | None = bounded(gt=0)
+    word: str = bounded("here", among=("here", "there"))
+    free: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+def test_defaults_and_values_at_their_bounds():
+    assert (Some().count, Some().weight, Some().word) == (3, None, "here")
+    assert Some(count=1) != Some(count=4)
+    assert Some(weight=1e-300, word="there").free == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("count", 0, "below 1"),
+        ("count", 5, "above 4"),
+        ("weight", 0.0, "not above 0"),
+        ("weight", math.nan, "not above 0"),
+        ("weight", math.inf, "not a number"),
+        ("free", math.nan, "not a number"),
+        ("word", "nowhere", "here, there"),
+    ],
+)
+def test_a_value_out_of_bounds_is_named(field, value, why):
+    with pytest.raises(ValueError, match=f"^{field}: .*{why}"):
+        Some(**{field: value})
