@@ -63,8 +63,8 @@ class Solution:
     deviation: Tensor | None = None
     """(1, C, H, W), posterior standard deviation of each value on the [-1, 1] scale, where it was asked for."""
     noise_map: Tensor | None = None
-    """(1, C, H, W), standard deviation of the noise of each measured value on the [-1, 1] scale as the solver took it to
-    be, 1 / sqrt(phi), where it is estimated."""
+    """(1, C, H, W), standard deviation of the noise of each measured value on the [-1, 1] scale, as far as the solver
+    trusted it: 1 / sqrt(phi), where it is estimated."""
     samples: Tensor | None = None
     """(S, C, H, W), posterior samples or particles, where they were asked for."""
 

@@ -57,7 +57,8 @@ class Jpeg:
     algorithms.md 11.2 (four photographs of 64 x 64, 4:2:0, quality 10 / 30 / 70, PSNR in dB): the file itself has
     24.08 / 27.35 / 31.16; ten calls with the whole interval give 24.45 / 27.64 / 31.12 and with its middle half
     24.99 / 28.46 / 32.02. Twelve calls with a straight-through step that is told the true error of the file give
-    24.74 / 28.18 / 31.71, with a fixed small rho 23.96 / 27.34 / 30.60.
+    24.74 / 28.18 / 31.71, with a fixed small rho 23.96 / 27.34 / 30.60. On four training photographs margins of 0.15,
+    0.25, 0.35 and 0.5 give 26.07, 26.11, 26.13 and 26.10 at quality 10, and are as close at 30 and 70.
     """
 
     input_shape: Shape
