@@ -15,7 +15,8 @@ def test_priors_are_those_on_disk(idle: Api) -> None:
     broken.mkdir()
     (broken / "prior.json").write_text("{")
     priors = idle.http.get("/v1/priors").json()["data"]
-    assert [prior["id"] for prior in priors] == ["natural-v0", "natural-v1", "open-v1", "tiny"]  # the bundled one too; a damaged one hides none
+    # the bundled ones too; a damaged one hides none
+    assert [prior["id"] for prior in priors] == ["natural-v0", "natural-v1", "open-v1", "tiny"]
     prior = PriorOut.model_validate(idle.http.get("/v1/priors/tiny").json())
     assert (prior.is_default, prior.size_multiple, prior.digest) == (True, 8, "ab" * 32)
     assert prior.kind == "pixel"
