@@ -134,7 +134,7 @@ def parser_of(module: str, description: str) -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders of clean pictures")
     parser.add_argument("--prior", help="default: that of the service")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each folder")
-    parser.add_argument("--side", type=int, default=96, help="side of the centre crop")
+    parser.add_argument("--side", type=int, default=64, help="side of the centre crop")
     parser.add_argument("--tasks", nargs="+", default=sorted({case.task.preset for case in CASES}))
     return parser
 

@@ -35,9 +35,10 @@ class Calibration:
 
 
 DEFAULTS = {
-    "inpaint": Calibration(0.9, 0.8),
-    "super_resolution": Calibration(0.65, 1.1),
-    "denoise": Calibration(0.9),
+    "inpaint": Calibration(0.95, 0.75),
+    "super_resolution": Calibration(0.9, 0.85),
+    "denoise": Calibration(0.95),
+    "deblur": Calibration(0.9),
 }
 """For priors that nobody measured: near those of the bundled one. Other tasks keep the spread as it is."""
 
