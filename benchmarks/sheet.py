@@ -18,7 +18,7 @@ from benchmarks.rivals import parameters_of
 from priors.base import Prior
 from priors.store import load_prior
 from service.settings import Settings
-from solvers.calibration import Calibration, read_calibrations
+from solvers.calibration import read_calibration
 from solvers.catalogue import SOLVERS
 from solvers.drive import drive
 from solvers.noise import NoiseStream
@@ -46,11 +46,10 @@ def main() -> None:
     name = arguments.prior or settings.default_prior
     folder = settings.shelf.home(name)
     prior = load_prior(folder, name, torch.device("cpu"))
-    calibrations = read_calibrations(folder / name)
     tasks = {task.label: task for task in TASKS}
     truths = pictures(arguments.images, arguments.every, arguments.side)
     rows = [
-        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, calibrations)
+        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, folder / name)
         for number, (label, sigma01) in enumerate(CASES)
     ]
     titles = ["measured", *SHOWN, "truth", f"error x{GAIN}", f"deviation x{GAIN}"]
@@ -58,15 +57,14 @@ def main() -> None:
     Image.fromarray(sheet).save(arguments.out, optimize=True)
 
 
-def row(
-    prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, calibrations: dict[str, Calibration]
-) -> np.ndarray:
-    """(side, 8 side, 3) uint8."""
+def row(prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home: Path) -> np.ndarray:
+    """(side, 8 side, 3) uint8. home: folder of the prior, where its calibration lies."""
     problem = measure(task, truth, sigma01, seed)
     restored = [restore(prior, method, task, problem, seed) for method in SHOWN[1:]]
     name, parameters = parameters_of(SHOWN[0], prior, task, problem)
     solver = SOLVERS[name][1](problem, parameters, NoiseStream(seed))
-    settings = UncertaintySettings(task.preset, calibration=calibrations.get(task.preset, Calibration()))
+    calibration = read_calibration(home, prior.info.digest, task.preset)
+    settings = UncertaintySettings(task.preset, calibration=calibration)
     solution = drive(with_uncertainty(solver, problem, settings, NoiseStream(seed)), prior.denoise)
     error, deviation = (solution.x - truth).abs(), solution.deviation
     measured = functional.interpolate(problem.measurement, truth.shape[-2:])
