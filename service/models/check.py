@@ -17,7 +17,7 @@ from priors.evaluation import LEVELS, LevelScore, evaluate, psnr
 from priors.manifest import PriorError
 from priors.photographs import UNREADABLE, photographs, read_photograph
 from priors.store import load_prior
-from service.formulate import formulate, to_image_range
+from service.formulate import PriorFacts, formulate, to_image_range
 from service.models.verdicts import Verdict, broken, calibrations, decoded, gains, slopes
 from solvers.drive import drive
 from solvers.fill import smooth_fill
@@ -136,9 +136,9 @@ def inpaint(prior: Prior, clean: Tensor) -> tuple[Inpainting | None, Verdict]:
     """One restoration by the code that the service runs."""
     known = torch.rand(clean.shape[-2:], generator=torch.Generator().manual_seed(SEED)) >= 0.5  # (H, W)
     request = InpaintOptions(seed=SEED).model_dump(mode="json")
-    symmetry, device = prior.info.symmetries, clean.device
-    formulation = formulate(request, to_image_range(clean), known.numpy(), device, symmetry)
-    observed = known.to(device)[None, None]  # (1, 1, H, W)
+    facts = PriorFacts(prior.info.symmetries)
+    formulation = formulate(request, to_image_range(clean), known.numpy(), clean.device, facts)
+    observed = known.to(clean.device)[None, None]  # (1, 1, H, W)
     holes = ~observed.expand_as(clean)
     start = psnr(smooth_fill(clean * observed, observed.to(clean))[holes], clean[holes])
     try:
