@@ -5,28 +5,78 @@ quarter 26.4 / 26.5 / 26.6 (25.9), bicubic x2 31.7 / 31.7 / - (Pillow 29.1), x4 
 1 / 8 / 16 calls at 25/255 30.2 / 30.6 / 30.6 (non-local means 28.5).
 """
 
+import math
+from dataclasses import dataclass
+
+from solvers.operators.base import AnyOperator
+from solvers.operators.blur import Blur
+from solvers.operators.clip import Clip
+from solvers.operators.downsample import Downsample
+from solvers.operators.gamma import Gamma
+from solvers.operators.grey import Grey
+from solvers.operators.identity import Identity
+from solvers.operators.jpeg import Jpeg
+from solvers.operators.mask import Mask
+from solvers.operators.quantise import Quantise
 from solvers.red_diff import RedDiffParameters
 
 STEPS = {"fast": 20, "balanced": 40, "quality": 80}
 DENOISE_STEPS = {"fast": 8, "balanced": 16, "quality": 32}
 """Eight calls see the picture under every symmetry once; more bring little."""
-SIGMA_MAX = {"inpaint": 0.3, "super_resolution": 0.6, "deblur": 0.6, "restore": 0.6}
-"""A little above the error of the start, a smooth fill or the pseudo-inverse: higher levels forget what is known."""
-PRIOR_WEIGHT = {"inpaint": 0.5, "super_resolution": 0.3, "deblur": 0.3, "restore": 0.3}
-"""For noisy measurements: at 1 a prior that is not exact smooths too much, by up to 0.9 dB in x4 at noise 0.1, and by
-0.5 to 0.7 dB under a Gaussian blur of 1.5 pixels; `restore` is as `deblur`."""
 
 
-def preset(task: str, name: str, sigma_y: float) -> RedDiffParameters:
-    """The parameters of `task` at a preset (fast, balanced, quality); `restore` is for operators without a task.
+@dataclass(frozen=True)
+class Start:
+    sigma_max: float
+    """A little above the error of the start, a fill or the pseudo-inverse: higher levels forget what is known."""
+    prior_weight: float
+    """For noisy measurements: at 1 a prior that is not exact smooths too much, by up to 0.9 dB in x4 at noise 0.1, and by
+    0.5 to 0.8 dB under blurs; not where each pixel was measured alone."""
 
-    sigma_y: noise of the measurement on the [-1, 1] scale. The symmetry is left open: it belongs to
-    the prior. The figures above are with `dihedral`, which the bundled one has.
+
+STARTS = {
+    "inpaint": Start(0.3, 0.5),
+    "super_resolution": Start(0.6, 0.3),
+    "deblur": Start(0.6, 0.3),
+    "colourise": Start(10.0, 1.0),
+    "hdr": Start(0.6, 1.0),
+    "jpeg": Start(0.15, 1.0),
+    "tone": Start(0.3, 1.0),
+    "restore": Start(0.6, 0.3),
+}
+"""By task; `restore` is for operators that are none of the others, chains among them."""
+TASK_OF: dict[type, str] = {
+    Mask: "inpaint",
+    Downsample: "super_resolution",
+    Blur: "deblur",
+    Grey: "colourise",
+    Clip: "hdr",
+    Jpeg: "jpeg",
+    Gamma: "tone",
+}
+"""What restoring the measurement of an operator is called."""
+
+
+def preset(task: str, name: str, sigma_y: float, operator: AnyOperator | None = None) -> RedDiffParameters:
+    """The parameters of `task` at a preset (fast, balanced, quality).
+
+    sigma_y: noise of the measurement on the [-1, 1] scale. operator: of the task `restore`, which then starts as the
+    task that has this operator; its calls stay those of `restore`. The symmetry is left open: it belongs to the prior.
+    The figures above are with `dihedral`, which the bundled one has. KeyError for another task or preset.
     """
     if task == "denoise":
         return RedDiffParameters(steps=DENOISE_STEPS[name])
+    if task == "restore" and isinstance(operator, Identity):
+        return RedDiffParameters(steps=STEPS[name])
+    start = start_of(task, operator)
     return RedDiffParameters(
-        steps=STEPS[name],
-        prior_weight=PRIOR_WEIGHT[task],
-        sigma_max=max(SIGMA_MAX[task], sigma_y),
+        steps=STEPS[name], prior_weight=start.prior_weight, sigma_max=max(start.sigma_max, sigma_y)
     )
+
+
+def start_of(task: str, operator: AnyOperator | None) -> Start:
+    if task != "restore":
+        return STARTS[task]
+    if isinstance(operator, Quantise):  # the error of the start is known: that of rounding
+        return Start(2 / operator.top / math.sqrt(12), 1.0)
+    return STARTS[TASK_OF.get(type(operator), task)]
