@@ -30,7 +30,7 @@ class Start:
     sigma_max: float
     """A little above the error of the start, a fill or the pseudo-inverse: higher levels forget what is known."""
     prior_weight: float
-    """For noisy measurements: at 1 a prior that is not exact smooths too much, by up to 0.9 dB in x4 at noise 0.1 and by
+    """For noisy measurements: at 1 a prior that is not exact smooths too much: up to 0.9 dB in x4 at noise 0.1 and by
     0.5 to 0.8 dB under blurs; not where each pixel was measured alone."""
 
 
