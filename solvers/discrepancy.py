@@ -4,6 +4,10 @@ At the true picture the residual is the noise. So where the level of the noise i
 not, the weight is nearly right where the residual is as large as the noise. Nearly: the best restoration follows the
 measurement more closely than the truth does, by as many values as it took from it. The principle therefore smooths too
 much where the weight was right; it is for operators and priors whose scale is unknown.
+
+On six crops of training photographs with the bundled prior at noise 0.1 (half of the pixels missing; a Gaussian blur of
+1.5 pixels), 20 calls, PSNR in dB with the weight as given, adapted, and stopped: 29.4, 26.3, 29.4 and 29.0, 28.5, 29.0
+with the preset's weight of 0.3; 26.8, 26.2, 27.5 and 26.2, 26.4, 27.4 with 4. So no preset asks for either.
 """
 
 import math
