@@ -1,12 +1,12 @@
 """An API with a database, a blob store and a prior of its own, and pictures to send it."""
 
-import asyncio
 import io
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,19 +18,12 @@ import numpy as np
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from api_schemas.problems import PROBLEMS, problem
-from service import imaging
+from api_schemas.problems import PROBLEMS
 from service.app import create_app
 from service.context import Context
-from service.queue.base import Claim, Equipment, JobFailed, Json
 from service.queue.dbos_queue import DbosQueue
-from service.queue.dbos_worker import DbosWorker
-from service.queue.liveness import Membership, new_executor_id
-from service.queue.reporter import DatabaseReporter
 from service.queue.schema import prepare
 from service.settings import Settings
-from service.storage import Storage, artifact_key, input_key
-from tests.service.queue.sleepy_worker import SleepyPriors
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFEST = {
@@ -117,10 +110,8 @@ def api_process(settings: Settings) -> Iterator[Process]:
     """`python -m service.api` at a free port; ended by SIGTERM, which it must obey."""
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    given = settings.model_dump(mode="json", exclude_unset=True)
-    environment = os.environ | {f"REDIFFUSE_{name.upper()}": str(value) for name, value in given.items()}
     command = [sys.executable, "-m", "service.api", "--listener", str(listener.fileno())]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, pass_fds=[listener.fileno()]) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment_of(settings), pass_fds=[listener.fileno()]) as process:
         try:
             assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
             yield Process(url, process)
@@ -141,68 +132,31 @@ def running_api(settings: Settings, **options: Any) -> Iterator[Api]:
 
 @contextmanager
 def running_worker(settings: Settings) -> Iterator[None]:
-    """A real worker of the real queue in this process; its body copies the picture instead of restoring it."""
+    """A real worker of the real queue; its body copies the picture instead of restoring it.
+
+    A process of its own, as DBOS is one to a process: several test modules may have one at a time.
+    """
     prepare(settings.resolved_database_url)
     queue = DbosQueue(settings.resolved_database_url)
-    executor_id = new_executor_id()
-    reporter = DatabaseReporter(queue.engine, executor_id)
-    copyist = Copyist(Storage(settings.resolved_blob_url), reporter)
-    equipment = Equipment(copyist.run, SleepyPriors())
-    worker = DbosWorker(queue, executor_id, equipment, reporter, concurrency=8, max_attempts=5, on_broken=lambda: None)
-    reporter.start()
-    worker.start()
-    membership = Membership(queue.engine, settings.lease_s)
-    membership.enlist(executor_id)
-    membership.mark_ready(executor_id)
-    yield
-    worker.stop(0)
+    command = [sys.executable, "-m", "tests.service.copying_worker"]
+    environment = environment_of(settings) | {"REDIFFUSE_DRAIN_S": "0"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            give_up_at = time.monotonic() + 60
+            while not queue.depth().workers:
+                assert process.poll() is None and time.monotonic() < give_up_at
+                time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
     queue.close()
 
 
-class Copyist:
-    """A job's body without a prior: the answer is the input. `metadata.do` of the request changes that."""
-
-    def __init__(self, storage: Storage, reporter: DatabaseReporter):
-        self.storage = storage
-        self.reporter = reporter
-
-    async def run(self, claim: Claim) -> Json:
-        do = claim.request["metadata"].get("do")
-        self.reporter.started(claim.id, {"worker": {"device": "cpu"}, "attempt": claim.attempt})
-        self.reporter.progress(claim.id, {"step": 1, "total_steps": 2, "fraction": 0.5, "eta_s": None})
-        if do == "fail":
-            raise JobFailed(problem("solver_diverged", "not finite at step 1").model_dump(mode="json"))
-        if do == "hang":
-            await asyncio.Event().wait()
-        return await asyncio.to_thread(self._copy, claim)
-
-    def _copy(self, claim: Claim) -> Json:
-        picture = imaging.decode(self.storage.get(input_key(claim.request["image"]["sha256"])), LIMITS)
-        preview = artifact_key(claim.id, claim.attempt, "preview-1.jpg")
-        self.storage.put(preview, imaging.preview_jpeg(picture.rgb, 64))
-        self.reporter.preview(claim.id, {"step": 1, "key": preview})
-        encoded = imaging.encode(picture.rgb, picture)
-        key = artifact_key(claim.id, claim.attempt, "result.png")
-        artifact = {
-            "name": "result",
-            "key": key,
-            "media_type": encoded.media_type,
-            "width": encoded.width,
-            "height": encoded.height,
-            "bytes": len(encoded.data),
-            "sha256": self.storage.put(key, encoded.data),
-        }
-        return {
-            "artifacts": [artifact],
-            "metrics": {"data_residual": 0.0},
-            "warnings": [{"code": "copied", "detail": "nothing was restored"}],
-            "parameters": {"steps": 2},
-            "timings": {"load_s": 0.0, "run_s": 0.1, "denoiser_calls": 2, "mean_batch": 1.0},
-            "worker": {"device": "cpu"},
-        }
-
-
-LIMITS = imaging.ImageLimits(2**30, 10**8, 1)
+def environment_of(settings: Settings) -> dict[str, str]:
+    """For a process with these settings."""
+    given = settings.model_dump(mode="json", exclude_unset=True)
+    return os.environ | {f"REDIFFUSE_{name.upper()}": str(value) for name, value in given.items()}
 
 
 def png(width: int = 32, height: int = 24, seed: int = 0, mode: str = "RGB") -> bytes:
