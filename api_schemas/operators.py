@@ -126,7 +126,7 @@ class GammaOperator(RequestModel):
     gamma: float = Field(2.2, ge=0.1, le=10, description="exponent of the values on the 0 to 1 scale")
 
 
-Part = Annotated[
+_Part = (
     MaskOperator
     | DownsampleOperator
     | BlurOperator
@@ -136,9 +136,9 @@ Part = Annotated[
     | ClipOperator
     | JpegOperator
     | QuantiseOperator
-    | GammaOperator,
-    Field(discriminator="kind"),
-]
+    | GammaOperator
+)
+Part = Annotated[_Part, Field(discriminator="kind")]
 
 
 class ComposeOperator(RequestModel):
@@ -151,20 +151,7 @@ class ComposeOperator(RequestModel):
     operators: list[Part] = Field(min_length=1, max_length=MAX_PARTS, description="from the picture to the measurement")
 
 
-AnyOperator = Annotated[
-    MaskOperator
-    | DownsampleOperator
-    | BlurOperator
-    | GreyOperator
-    | IdentityOperator
-    | MatrixOperator
-    | ClipOperator
-    | JpegOperator
-    | QuantiseOperator
-    | GammaOperator
-    | ComposeOperator,
-    Field(discriminator="kind"),
-]
+AnyOperator = Annotated[_Part | ComposeOperator, Field(discriminator="kind")]
 
 OPERATORS: dict[str, type[RequestModel]] = {
     "mask": MaskOperator,
@@ -191,3 +178,8 @@ def parts_of(operator: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 def is_linear(operator: dict[str, Any]) -> bool:
     return not any(part["kind"] in NONLINEAR for _, part in parts_of(operator))
+
+
+def mask_words(part: dict[str, Any]) -> dict[str, Any]:
+    """How the picture of a mask is to be read: which value is unknown, from where on, and how much wider."""
+    return {"mode": part["mask_mode"], "threshold": part["mask_threshold"], "grow": part["grow_mask"]}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service import imaging
-from service.matrices import npy_bytes
+from service.arrays import npy_bytes
 from service.queue.base import Claim, Json
 from service.storage import Storage, artifact_key
 

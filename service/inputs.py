@@ -11,7 +11,7 @@ from service.intake import Intake, describe, naming
 from service.operands import Operands
 from service.problems import wrong_field
 from service.queue.base import Json
-from service.shapes import COLOURS, Shape, from_image, from_measurement, measured_channels, operator_of
+from service.shapes import COLOURS, Shape, from_measurement, measured_channels, operator_of
 
 GREY_MODES = ("1", "L", "LA", "I;16", "LA;16")
 """Modes of files that cannot hold colours."""
@@ -54,8 +54,7 @@ class Inputs:
         is_measured = options.task == "restore" or options.direction != "forward"
         channels = measured_channels(operator) if is_measured else COLOURS
         shape = (channels, image.info["height"], image.info["width"])
-        resolved = self.operands.resolve(owner, operator, shape, is_measured=is_measured)
-        shapes = (from_measurement if is_measured else from_image)(resolved, shape)
+        resolved, shapes = self.operands.resolve(owner, operator, shape, is_measured=is_measured)
         _, height, width = max(shapes, key=lambda each: each[1] * each[2])
         limit = self.max_apply_pixels if options.task == "apply" else self.max_pixels
         if height * width > limit:

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from api_schemas.operators import MAX_MATRIX
+from service.arrays import npy_array
 from service.intake import decode_data_url
 from service.problems import Refused, wrong_field
 from service.queue.base import Json
@@ -49,15 +50,7 @@ def read_npy(data: bytes, shape: tuple[int, int], pointer: str) -> np.ndarray:
         raise of_another_shape(pointer, f"an array of shape {found}", shape)
     if len(data) - file.tell() != math.prod(shape) * kind.itemsize:
         raise wrong_field(pointer, "npy", "it is shorter or longer than it says", problem_code="operator_invalid")
-    file.seek(0)
-    return np.load(file, allow_pickle=False).astype(np.float32)
-
-
-def npy_bytes(array: np.ndarray) -> bytes:
-    """An `.npy` file."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
+    return npy_array(data).astype(np.float32)
 
 
 def of_another_shape(pointer: str, found: str, shape: tuple[int, int]) -> Refused:

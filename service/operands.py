@@ -10,13 +10,15 @@ from pydantic import TypeAdapter
 
 from api_schemas.images import ImageRef
 from api_schemas.kernels import MAX_KERNEL_SIDE
-from api_schemas.operators import parts_of
+from api_schemas.operators import mask_words, parts_of
 from service import imaging
+from service.arrays import npy_bytes
 from service.intake import Intake, describe, naming
-from service.matrices import matrix_of, npy_bytes
+from service.matrices import matrix_of
 from service.problems import wrong_field
 from service.queue.base import Json
 from service.shapes import Shape, ShapeMismatch, from_image, from_measurement, kernel_side
+from service.storage import input_key
 
 KERNEL_LIMITS = {"max_pixels": 2**20, "min_side": 1}
 """Of a picture of a kernel; `MAX_KERNEL_SIDE` decides, this bounds what is decoded before."""
@@ -28,8 +30,11 @@ class Operands:
 
     intake: Intake
 
-    def resolve(self, owner: str, operator: Json, shape: Shape, *, is_measured: bool = True) -> Json:
-        """The operator of a request with its pictures and matrices stored, and found to fit.
+    def resolve(
+        self, owner: str, operator: Json, shape: Shape, *, is_measured: bool = True
+    ) -> tuple[Json, list[Shape]]:
+        """The operator of a request with its pictures and matrices stored, and found to fit; and what it acts on and
+        gives, part by part.
 
         shape: of the measurement, or of the image that it acts on. Raises `operator_shape_mismatch` and the like.
         """
@@ -41,7 +46,7 @@ class Operands:
             raise mismatch(f"/operator{error.pointer}", error.detail) from None
         for (pointer, part), (_, height, width) in zip(parts_of(resolved), shapes, strict=False):
             self._check_size(part, f"operator{pointer}", height, width)
-        return resolved
+        return resolved, shapes
 
     def kernel(self, owner: str, kernel: Json, field: str) -> Json:
         """A kernel with its picture stored. Raises `kernel_invalid` for one that is too large, or black."""
@@ -102,17 +107,12 @@ class Operands:
                 raise mismatch(f"/{field}/pattern", detail)
 
     def _bytes(self, described: Json) -> bytes:
-        return self.intake.files.storage.get(f"inputs/{described['sha256']}")
+        return self.intake.files.storage.get(input_key(described["sha256"]))
 
 
 def reference(sent: Json) -> ImageRef:
     fields: dict[str, Any] = {name: sent[name] for name in ("file_id", "data_url")}
     return TypeAdapter(ImageRef).validate_python(fields)
-
-
-def mask_words(part: Json) -> Json:
-    """How the picture of a mask is read."""
-    return {"mode": part["mask_mode"], "threshold": part["mask_threshold"], "grow": part["grow_mask"]}
 
 
 def mismatch(pointer: str, detail: str) -> Exception:

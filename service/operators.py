@@ -3,7 +3,6 @@
 Runs in workers: what `service.operands` has checked and stored is built here. Knows torch.
 """
 
-import io
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from api_schemas.operators import parts_of
+from api_schemas.operators import mask_words, parts_of
 from service import imaging
+from service.arrays import npy_array
 from service.queue.base import Json
 from service.shapes import GAUSSIAN_REACH, Shape
 from solvers.operators import holes, kernels
@@ -65,8 +65,7 @@ def build_part(part: Json, shape: Shape, following: Shape, load: Load, device: t
         case "blur":
             return Blur(shape, build_kernel(part["kernel"], load), part["boundary"])
         case "matrix":
-            matrix = np.load(io.BytesIO(load(part["sha256"])), allow_pickle=False)
-            return Matrix(torch.from_numpy(matrix).to(device), shape, following)
+            return Matrix(torch.from_numpy(npy_array(load(part["sha256"]))).to(device), shape, following)
         case kind:
             return OF_NUMBERS[kind](shape, part)
 
@@ -75,10 +74,8 @@ def observed(part: Json, shape: Shape, load: Load) -> Tensor:
     """(H, W) bool, True where a mask leaves a pixel known."""
     _, height, width = shape
     if part["mask"] is not None:
-        words = {"mode": part["mask_mode"], "threshold": part["mask_threshold"], "grow": part["grow_mask"]}
-        return torch.from_numpy(
-            imaging.observed_at(load(part["mask"]["sha256"]), width, height, limits=STORED, **words)
-        )
+        mask = load(part["mask"]["sha256"])
+        return torch.from_numpy(imaging.observed_at(mask, width, height, limits=STORED, **mask_words(part)))
     pattern = part["pattern"]
     match pattern["kind"]:
         case "random":

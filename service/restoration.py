@@ -11,6 +11,7 @@ import structlog
 import torch
 from torch import Tensor
 
+from api_schemas.operators import mask_words
 from api_schemas.problems import problem
 from priors.manifest import PriorError, read_manifest
 from priors.shelf import Shelf
@@ -64,9 +65,7 @@ class Restorer:
         loop = asyncio.get_running_loop()
         try:
             if claim.task == "apply":
-                self.reporter.started(
-                    claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt}
-                )
+                self._started(claim)
                 return await loop.run_in_executor(self.pictures, self._apply, claim)
             picture, observed = await loop.run_in_executor(self.pictures, self._read, claim)
             formulation = await loop.run_in_executor(self.pictures, self._formulate, claim, picture, observed)
@@ -131,10 +130,8 @@ class Restorer:
         observed = imaging.observed_mask(
             None if mask is None else self._load(mask["sha256"]),
             picture,
-            mode=request["mask_mode"],
-            threshold=request["mask_threshold"],
-            grow=request["grow_mask"],
             limits=self.limits,
+            **mask_words(request),
         )
         return picture, observed
 

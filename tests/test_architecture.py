@@ -28,6 +28,12 @@ def test_light_processes_never_import_torch(module: str) -> None:
     assert run.returncode == 0, run.stderr or f"{module} imports torch"
 
 
+def test_a_worker_never_imports_the_web_framework() -> None:
+    code = "import service.restoration, sys; sys.exit('fastapi' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr or "service.restoration imports fastapi"
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_no_module_outgrows_its_noun(room: str) -> None:
     long = {

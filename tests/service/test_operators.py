@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from api_schemas.kernels import Kernel
 from api_schemas.operators import AnyOperator
-from service.matrices import npy_bytes
+from service.arrays import npy_bytes
 from service.operators import build, build_kernel
 from service.shapes import Shape, from_image, from_measurement, kernel_side
 
