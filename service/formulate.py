@@ -23,6 +23,7 @@ from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators.base import AnyOperator
 from solvers.operators.mask import Mask
+from solvers.operators.series import last_part
 from solvers.presets import preset
 from solvers.query import Problem, Solver
 from solvers.uncertainty import UncertaintySettings, with_uncertainty
@@ -118,11 +119,6 @@ def build_operator(
         return Mask(known)
     shapes = from_measurement(described, (measured_channels(described), *size))
     return build(described, shapes, load, device)
-
-
-def last_part(operator: AnyOperator) -> AnyOperator:
-    """What gives the measurement."""
-    return operator.operators[-1] if hasattr(operator, "operators") else operator
 
 
 def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> Any:

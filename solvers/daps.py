@@ -28,7 +28,7 @@ from solvers.noise import NoiseStream
 from solvers.operators.base import data_gradient, is_linear
 from solvers.parameters import bounded
 from solvers.query import Problem, Query, Solver
-from solvers.sampling import Chains, check_sampler
+from solvers.sampling import Chains, SamplerParameters
 
 TAU_MIN = 0.01
 """Noise of an exact measurement."""
@@ -37,7 +37,7 @@ DATA_STEPS = ("exact", "langevin")
 
 
 @dataclass(frozen=True)
-class DapsParameters:
+class DapsParameters(SamplerParameters):
     """Raises ValueError naming the field."""
 
     steps: int = bounded(50, ge=1, le=1000)
@@ -54,11 +54,6 @@ class DapsParameters:
     """sqrt(c), the deviation of images that r is for."""
     sigma_max: float = bounded(10.0, ge=0.01, le=157)
     sigma_min: float = bounded(0.02, ge=0.01, le=1)
-    num_samples: int = bounded(1, ge=1, le=64)
-    """Independent samples; of several the solution is their mean."""
-
-    def __post_init__(self) -> None:
-        check_sampler(self)
 
 
 def daps(problem: Problem, params: DapsParameters, noise: NoiseStream) -> Solver:

@@ -29,24 +29,17 @@ from solvers.noise import NoiseStream
 from solvers.operators.base import Operator, OperatorError, is_linear
 from solvers.parameters import bounded
 from solvers.query import Problem, Solver
-from solvers.sampling import SIGMA_MAX, SIGMA_MIN, Chains, check_sampler, consistent, split_level, vp_levels
+from solvers.sampling import Chains, SamplerParameters, consistent, split_level, vp_levels
 
 
 @dataclass(frozen=True)
-class DdnmParameters:
+class DdnmParameters(SamplerParameters):
     """Raises ValueError naming the field."""
 
     steps: int = bounded(25, ge=1, le=1000)
     """Denoiser calls, one a level. The paper's are 100; where there is noise more of them fit more of it."""
     eta: float = bounded(1.0, ge=0, le=1)
     """Share of new noise in each step: 0 DDIM, 1 DDPM. A noisy measurement needs some: with 0 it is not used."""
-    sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
-    sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)
-    num_samples: int = bounded(1, ge=1, le=64)
-    """Independent samples; of several the solution is their mean."""
-
-    def __post_init__(self) -> None:
-        check_sampler(self)
 
 
 def ddnm(problem: Problem, params: DdnmParameters, noise: NoiseStream) -> Solver:

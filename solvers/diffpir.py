@@ -23,14 +23,14 @@ from solvers.checks import check_finite
 from solvers.noise import NoiseStream
 from solvers.parameters import bounded
 from solvers.query import Problem, Solver
-from solvers.sampling import SIGMA_MIN, Chains, check_sampler, vp_levels
+from solvers.sampling import Chains, SamplerParameters, vp_levels
 
 SIGMA_Y_MIN = 0.002
 """Noise of an exact measurement, a quarter of a grey value of 255."""
 
 
 @dataclass(frozen=True)
-class DiffpirParameters:
+class DiffpirParameters(SamplerParameters):
     """Raises ValueError naming the field."""
 
     steps: int = bounded(40, ge=1, le=1000)
@@ -40,12 +40,6 @@ class DiffpirParameters:
     renoise: float = bounded(1.0, ge=0, le=1)
     """zeta, the share of new noise. Published are 1 for inpainting, 0.25 for super-resolution, 0.1 for deblurring."""
     sigma_max: float = bounded(10.0, ge=0.01, le=157)
-    sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)
-    num_samples: int = bounded(1, ge=1, le=64)
-    """Independent samples; of several the solution is their mean."""
-
-    def __post_init__(self) -> None:
-        check_sampler(self)
 
 
 def diffpir(problem: Problem, params: DiffpirParameters, noise: NoiseStream) -> Solver:

@@ -13,8 +13,8 @@ with the preset's weight of 0.3; 26.8, 26.2, 27.5 and 26.2, 26.4, 27.4 with 4. S
 import math
 
 from solvers.operators.base import AnyOperator, is_linear
-from solvers.operators.composition import Composition
 from solvers.operators.mask import Mask
+from solvers.operators.series import last_part
 from solvers.query import Problem
 
 RULES = ("none", "weight", "stop")
@@ -34,7 +34,7 @@ def expected_residual(problem: Problem) -> float:
 
 def measured_share(operator: AnyOperator) -> float:
     """Of the values of y: those outside the holes."""
-    last = operator.operators[-1] if isinstance(operator, Composition) else operator
+    last = last_part(operator)
     return float(last.observed.double().mean()) if isinstance(last, Mask) else 1.0
 
 

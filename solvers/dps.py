@@ -30,14 +30,14 @@ from solvers.operators.base import AnyOperator, data_gradient, is_linear
 from solvers.operators.mask import Mask
 from solvers.parameters import bounded
 from solvers.query import Problem, Solver
-from solvers.sampling import SIGMA_MAX, SIGMA_MIN, Chains, check_sampler, split_level, vp_levels
+from solvers.sampling import Chains, SamplerParameters, split_level, vp_levels
 
 PAPER_STEPS, PAPER_VALUES = 1000, 3 * 256 * 256
 """What the published zeta is for; values of a picture."""
 
 
 @dataclass(frozen=True)
-class DpsParameters:
+class DpsParameters(SamplerParameters):
     """Raises ValueError naming the field."""
 
     steps: int = bounded(100, ge=1, le=1000)
@@ -46,13 +46,6 @@ class DpsParameters:
     """zeta; `default_step_size` of the operator."""
     eta: float = bounded(1.0, ge=0, le=1)
     """Share of new noise in each step: 0 DDIM, 1 DDPM as in the paper."""
-    sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
-    sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)
-    num_samples: int = bounded(1, ge=1, le=64)
-    """Independent samples; of several the solution is their mean."""
-
-    def __post_init__(self) -> None:
-        check_sampler(self)
 
 
 def dps(problem: Problem, params: DpsParameters, noise: NoiseStream) -> Solver:

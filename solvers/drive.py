@@ -10,13 +10,21 @@ from solvers.query import Query, Solution, Solver
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
 
-@torch.no_grad()
+Reply = Callable[[Query], Tensor]
+
+
 def drive(solver: Solver, denoise: Denoise) -> Solution:
     """Answer every query of `solver` with `denoise(x, sigma)` and return its solution."""
+    return converse(solver, lambda query: answer(query, denoise))
+
+
+@torch.no_grad()
+def converse(solver: Solver, reply: Reply) -> Solution:
+    """`drive` where the answer depends on more of the query than its picture."""
     try:
         query = next(solver)
         while True:
-            query = solver.send(answer(query, denoise))
+            query = solver.send(reply(query))
     except StopIteration as end:
         return end.value
 

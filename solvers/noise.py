@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+DRAWS_EACH = 16
+"""Draws of a stream between two samples of one problem; those between are free for others."""
+
 
 @dataclass(frozen=True)
 class NoiseStream:
@@ -25,3 +28,12 @@ class NoiseStream:
         """A generator seeded by the hash of (seed, step, draw), so that neighbouring seeds are unrelated."""
         digest = hashlib.blake2b(f"{self.seed}:{step}:{draw}".encode(), digest_size=8).digest()
         return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def normal_each(noise: NoiseStream, step: int, like: Tensor, numbers: range, draw: int = 0) -> Tensor:
+    """White noise in the shape of `like`, a draw of its own for each sample of these numbers, side by side as rows.
+
+    Sample k meets the same noise however many there are, and the first that of `noise` itself.
+    """
+    rows = like.chunk(len(numbers))
+    return torch.cat([noise.normal(step, row, draw + DRAWS_EACH * k) for k, row in zip(numbers, rows, strict=True)])

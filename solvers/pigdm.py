@@ -23,11 +23,11 @@ from solvers.checks import check_finite
 from solvers.noise import NoiseStream
 from solvers.parameters import bounded
 from solvers.query import Problem, Solver
-from solvers.sampling import SIGMA_MAX, SIGMA_MIN, Chains, check_sampler, consistent, split_level, vp_levels
+from solvers.sampling import Chains, SamplerParameters, consistent, split_level, vp_levels
 
 
 @dataclass(frozen=True)
-class PigdmParameters:
+class PigdmParameters(SamplerParameters):
     """Raises ValueError naming the field."""
 
     steps: int = bounded(100, ge=1, le=1000)
@@ -36,13 +36,6 @@ class PigdmParameters:
     """w."""
     eta: float = bounded(1.0, ge=0, le=1)
     """Share of new noise in each step: 0 DDIM, 1 DDPM as in the paper."""
-    sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
-    sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)
-    num_samples: int = bounded(1, ge=1, le=64)
-    """Independent samples; of several the solution is their mean."""
-
-    def __post_init__(self) -> None:
-        check_sampler(self)
 
 
 def pigdm(problem: Problem, params: PigdmParameters, noise: NoiseStream) -> Solver:

@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvers.noise import NoiseStream
+from solvers.noise import NoiseStream, normal_each
 from solvers.query import Problem, Solution, Solver
 from solvers.red_diff_fast import FastSettings, anneal, misfit
-from solvers.sampling import SAMPLE_DRAWS
 
 FEATURE_SIDE = 16
 """Longest side of the small pictures that are compared."""
@@ -43,10 +42,7 @@ class ParticleNoise(NoiseStream):
     """A draw for each row: particle i meets the same noise however many there are, the first that of `fast`."""
 
     def normal(self, step: int, like: Tensor, draw: int = 0) -> Tensor:
-        rows = [
-            super(ParticleNoise, self).normal(step, row, draw + SAMPLE_DRAWS * i) for i, row in enumerate(like.split(1))
-        ]
-        return torch.cat(rows)
+        return normal_each(NoiseStream(self.seed), step, like, range(len(like)), draw)
 
 
 def red_diff_particles(problem: Problem, settings: ParticleSettings, noise: NoiseStream) -> Solver:

@@ -12,16 +12,15 @@ which is the deterministic flow at eta = 0 and ancestral sampling (DDPM) at eta 
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from solvers.checks import check_finite, root_mean_square
 from solvers.levels import vp_sigmas
-from solvers.noise import NoiseStream
+from solvers.noise import NoiseStream, normal_each
 from solvers.operators.base import AnyOperator, first_image, is_linear
-from solvers.parameters import check_fields
+from solvers.parameters import bounded, check_fields
 from solvers.query import Problem, Query, Solution
 
 SIGMA_MAX = 80.0
@@ -30,15 +29,21 @@ SIGMA_MIN = 0.01
 """Default last level, the lowest of the papers' table."""
 RHO_MIN = 1e-4
 """Weight of the prior where an exact measurement is not linear: a prox needs one."""
-SAMPLE_DRAWS = 16
-"""Draws of the noise stream between two samples; those between are free for others."""
 
 
-def check_sampler(params: Any) -> None:
-    """Raise ValueError naming a field of `params` that is out of its bounds, or a `sigma_min` above `sigma_max`."""
-    check_fields(params)
-    if params.sigma_min > params.sigma_max:
-        raise ValueError(f"sigma_min: {params.sigma_min!r} is above sigma_max")
+@dataclass(frozen=True)
+class SamplerParameters:
+    """What all samplers are told. Raises ValueError naming the field."""
+
+    sigma_max: float = bounded(SIGMA_MAX, ge=0.01, le=157)
+    sigma_min: float = bounded(SIGMA_MIN, ge=0.01, le=1)
+    num_samples: int = bounded(1, ge=1, le=64)
+    """Independent samples; of several the solution is their mean."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.sigma_min > self.sigma_max:
+            raise ValueError(f"sigma_min: {self.sigma_min!r} is above sigma_max")
 
 
 def vp_levels(first: float, last: float, count: int, power: float = 1.0) -> list[float]:
@@ -92,8 +97,7 @@ class Chains:
 
     def normal(self, step: int, like: Tensor) -> Tensor:
         """White noise in the shape of `like`, a draw of its own for each sample."""
-        rows = like.chunk(self.samples)
-        return torch.cat([self.noise.normal(step, row, SAMPLE_DRAWS * k) for k, row in enumerate(rows)])
+        return normal_each(self.noise, step, like, range(self.samples))
 
     def start(self, sigma: float) -> tuple[Tensor, Tensor]:
         """H^+ y, and that at level `sigma`: both (S, C, H, W). Takes the noise of step 0."""

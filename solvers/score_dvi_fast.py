@@ -20,13 +20,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from solvers.checks import check_finite, root_mean_square
 from solvers.mixture import ALPHA, DIRICHLET0, concentrations, evidence, moments, rate, responsibilities
 from solvers.noise import NoiseStream
 from solvers.query import Problem, Query, Solution, Solver
 from solvers.symmetry import SYMMETRIES, apply, undo
+from solvers.window import gaussian_sums
 
 JACOBIAN_WIDTH = 4.0
 """Standard deviation in pixels of the window that J is averaged over."""
@@ -142,7 +142,8 @@ def antithetic(
     )
     check_finite(answer, asked.step, "the denoised image")
     plus, minus = undo(answer, asked.element).chunk(2)
-    jacobian = _blur(drawn * (plus - minus) / (2 * level)) / _blur(drawn.square())
+    products = gaussian_sums(drawn * (plus - minus) / (2 * level), JACOBIAN_WIDTH)
+    jacobian = products / gaussian_sums(drawn.square(), JACOBIAN_WIDTH)
     return (plus + minus) / 2, jacobian.clamp(*JACOBIAN_RANGE)
 
 
@@ -160,13 +161,3 @@ def _reweigh(components: list[Component], settings: FastSettings, dirichlet: Ten
     variances = torch.stack([component.variance for component in components])
     weights = responsibilities(evidences, variances, settings.prior_weight, dirichlet)
     return weights, concentrations(weights)
-
-
-def _blur(x: Tensor) -> Tensor:
-    """Gaussian window, zeros beyond the edge: to be divided by another blur."""
-    radius = round(3 * JACOBIAN_WIDTH)
-    distance = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
-    kernel = torch.exp(-0.5 * (distance / JACOBIAN_WIDTH) ** 2)
-    n, c, h, w = x.shape
-    rows = functional.conv2d(x.reshape(n * c, 1, h, w), kernel.reshape(1, 1, -1, 1), padding=(radius, 0))
-    return functional.conv2d(rows, kernel.reshape(1, 1, 1, -1), padding=(0, radius)).reshape(n, c, h, w)

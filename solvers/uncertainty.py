@@ -24,17 +24,17 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from solvers.calibration import Calibration
 from solvers.checks import check_finite
 from solvers.levels import geometric_levels
-from solvers.noise import NoiseStream
+from solvers.noise import NoiseStream, normal_each
 from solvers.operators.base import AnyOperator
 from solvers.operators.identity import Identity
 from solvers.operators.mask import Mask
 from solvers.parameters import bounded, check_fields
 from solvers.query import Problem, Query, Solution, Solver
+from solvers.window import gaussian_sums
 
 SIGMA_MAX = 0.5
 """First level, or the noise of the measurement where that is more."""
@@ -46,10 +46,8 @@ PROBE = 0.2
 """Length of a probe, as a fraction of the noise of the measurement."""
 WIDTH = 1.5
 """Of the Gaussian window, in pixels."""
-MEMBER_DRAWS = 16
-"""Draws of the noise stream between two members. Those of restoring solvers come before `QUERY`."""
 QUERY, MEASUREMENT = 14, 15
-"""Draws of a member for its queries and its measurement."""
+"""Draws of a member for its queries and its measurement, behind those of restoring solvers; see `normal_each`."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,8 @@ class Group:
         return x.repeat(len(self.numbers), 1, 1, 1)
 
     def normal(self, step: int, like: Tensor, draw: int) -> Tensor:
-        """White noise in the shape of `like`, a draw of its own for each row."""
-        rows = zip(self.numbers, like.split(1), strict=True)
-        return torch.cat([self.noise.normal(step, row, MEMBER_DRAWS * k + draw) for k, row in rows])
+        """White noise in the shape of `like`, a draw of its own for each member."""
+        return normal_each(self.noise, step, like, self.numbers, draw)
 
 
 @dataclass(frozen=True)
@@ -206,12 +203,7 @@ def city_block(observed: Tensor) -> Tensor:
 def smooth(values: Tensor, weight: Tensor | None = None) -> Tensor:
     """Means under a Gaussian window. values: (M, 1, H, W). weight: (1, 1, H, W), at least 0; all alike where None."""
     weight = torch.ones_like(values[:1]) if weight is None else weight
-    reach = math.ceil(3 * WIDTH)
-    distance = torch.arange(-reach, reach + 1, dtype=values.dtype, device=values.device)
-    profile = torch.exp(-0.5 * (distance / WIDTH) ** 2)
-    sums = torch.cat([values * weight, weight])  # (M + 1, 1, H, W)
-    sums = functional.conv2d(sums, profile.reshape(1, 1, -1, 1), padding=(reach, 0))
-    sums = functional.conv2d(sums, profile.reshape(1, 1, 1, -1), padding=(0, reach))
+    sums = gaussian_sums(torch.cat([values * weight, weight]), WIDTH)  # (M + 1, 1, H, W)
     return sums[:-1] / sums[-1:].clamp(min=torch.finfo(values.dtype).tiny)
 
 

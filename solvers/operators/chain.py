@@ -4,35 +4,19 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from solvers.operators.base import AnyOperator, OperatorError, Shape, data_gradient, first_image, is_linear
+from solvers.operators.base import OperatorError, data_gradient, first_image, is_linear
 from solvers.operators.descent import descend
+from solvers.operators.series import Series
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Series):
     """f = f_k o ... o f_1: the first of `operators` acts first."""
-
-    operators: tuple[AnyOperator, ...]
 
     def __post_init__(self) -> None:
         if all(is_linear(operator) for operator in self.operators):
             raise OperatorError("a chain has a part that is not linear")
-        for first, second in zip(self.operators, self.operators[1:], strict=False):
-            if first.output_shape != second.input_shape:
-                raise OperatorError(f"a part takes {second.input_shape}, the one before it gives {first.output_shape}")
-
-    @property
-    def input_shape(self) -> Shape:
-        return self.operators[0].input_shape
-
-    @property
-    def output_shape(self) -> Shape:
-        return self.operators[-1].output_shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        for operator in self.operators:
-            x = operator.forward(x)
-        return x
+        super().__post_init__()
 
     def pull_back(self, x: Tensor, r: Tensor) -> Tensor:
         """J_1^T ... J_k^T r, each at the point that the parts before it make of x; slopes are those of the parts."""

@@ -2,20 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from itertools import pairwise
 
 from torch import Tensor
 
-from solvers.operators.base import Operator, OperatorError, Shape, is_linear
+from solvers.operators.base import Operator, OperatorError, is_linear
 from solvers.operators.damping import DAMPING, tikhonov
 from solvers.operators.lanczos import largest_eigenvalue
+from solvers.operators.series import Series
 
 ROUGH_STEPS = 8
 """Of Lanczos' method, for a norm that only scales the damping."""
 
 
 @dataclass(frozen=True)
-class Composition:
+class Composition(Series):
     """H = H_k ... H_2 H_1: the first operator acts first.
 
     Pseudo-inverse and prox are those of the product, by conjugate gradients, and not inverses in reverse: the inverse
@@ -27,29 +27,14 @@ class Composition:
     """Relative to the norm; 0 for the Moore-Penrose inverse."""
 
     def __post_init__(self) -> None:
-        if not self.operators:
-            raise OperatorError("a composition of nothing")
+        super().__post_init__()
         if not all(is_linear(operator) for operator in self.operators):
             raise OperatorError("a composition is of linear operators")
-        for first, second in pairwise(self.operators):
-            if first.output_shape != second.input_shape:
-                raise OperatorError(f"{first.output_shape} is handed to an operator on {second.input_shape}")
-
-    @property
-    def input_shape(self) -> Shape:
-        return self.operators[0].input_shape
-
-    @property
-    def output_shape(self) -> Shape:
-        return self.operators[-1].output_shape
 
     @cached_property
     def norm(self) -> float:
         """To the precision of `lanczos`."""
         return largest_eigenvalue(lambda x: self.adjoint(self.forward(x)), self.input_shape) ** 0.5
-
-    def forward(self, x: Tensor) -> Tensor:
-        return reduce(lambda z, operator: operator.forward(z), self.operators, x)
 
     def adjoint(self, y: Tensor) -> Tensor:
         return reduce(lambda z, operator: operator.adjoint(z), reversed(self.operators), y)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from priors.analytic import DenseGaussianPrior
-from solvers.drive import Denoise, answer
+from solvers.drive import Denoise, answer, converse
 from solvers.noise import NoiseStream
 from solvers.operators import Downsample, Identity, Mask, Operator
 from solvers.query import Query, Solution, Solver
@@ -62,33 +62,6 @@ def ancestral_moments(steps: int, eta: float, mean: float, variance: float) -> t
     return centre, spread
 
 
-@dataclass(frozen=True)
-class Cubic:
-    """f(x) = x + x^3, pixel by pixel: a measurement that is not linear."""
-
-    input_shape: tuple[int, int, int] = (1, 4, 4)
-
-    @property
-    def output_shape(self) -> tuple[int, int, int]:
-        return self.input_shape
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + x**3
-
-    def pull_back(self, x: Tensor, r: Tensor) -> Tensor:
-        return (1 + 3 * x**2) * r
-
-    def start(self, y: Tensor) -> Tensor:
-        return y / 2
-
-    def prox(self, y: Tensor, v: Tensor, rho: float) -> Tensor:
-        x = v
-        for _ in range(100):
-            slope = self.pull_back(x, self.forward(x) - y) + rho * (x - v)
-            x = x - slope / ((1 + 3 * x**2) ** 2 + rho)
-        return x
-
-
 class Recorder:
     """A denoiser that drives a solver and keeps what was asked and answered."""
 
@@ -97,16 +70,13 @@ class Recorder:
         self.asked: list[Query] = []
         self.answers: list[Tensor] = []
 
-    @torch.no_grad()
     def drive(self, solver: Solver) -> Solution:
-        try:
-            query = next(solver)
-            while True:
-                self.asked.append(query)
-                self.answers.append(answer(query, self.denoise))
-                query = solver.send(self.answers[-1])
-        except StopIteration as end:
-            return end.value
+        return converse(solver, self._reply)
+
+    def _reply(self, query: Query) -> Tensor:
+        self.asked.append(query)
+        self.answers.append(answer(query, self.denoise))
+        return self.answers[-1]
 
 
 @dataclass

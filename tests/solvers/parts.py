@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from priors.analytic import DenseGaussianPrior
-from solvers.drive import Denoise
+from solvers.drive import Denoise, converse
 from solvers.noise import NoiseStream
 from solvers.operators import Downsample, Identity, Mask, Operator
 from solvers.query import Problem, Query, Solution, Solver
@@ -171,13 +171,12 @@ def line_posterior_mean(task: Problem) -> Tensor:
 def queries(solver: Solver, denoise: Denoise) -> tuple[list[Query], Solution]:
     """Drive `solver` and keep what it asked. The estimate of a query is copied: solvers go on working on it."""
     asked: list[Query] = []
-    try:
-        query = next(solver)
-        while True:
-            asked.append(Query(**{**vars(query), "estimate": query.estimate.clone()}))
-            query = solver.send(denoise(query.x, query.sigma))
-    except StopIteration as end:
-        return asked, end.value
+
+    def reply(query: Query) -> Tensor:
+        asked.append(Query(**{**vars(query), "estimate": query.estimate.clone()}))
+        return denoise(query.x, query.sigma)
+
+    return asked, converse(solver, reply)
 
 
 def lockstep(solvers: Sequence[Solver], denoise: Denoise) -> list[Tensor]:

@@ -11,8 +11,8 @@ from solvers.drive import answer, drive
 from solvers.noise import NoiseStream
 from solvers.operators.base import OperatorError
 from solvers.query import Problem, Query, SolverDiverged
-from tests.solvers.gaussian_prior import Cubic, Recorder
-from tests.solvers.parts import RowStreams, operators, problem
+from tests.solvers.gaussian_prior import Recorder
+from tests.solvers.parts import Cubic, RowStreams, operators, problem
 
 PRIOR = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 RIVALS = [name for name in SOLVERS if name != "red_diff"]

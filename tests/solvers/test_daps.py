@@ -11,8 +11,8 @@ from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.query import Problem
 from solvers.sampling import Chains
-from tests.solvers.gaussian_prior import SMALL, Cubic, Recorder, gaussian, matrix_of, posterior
-from tests.solvers.parts import problem
+from tests.solvers.gaussian_prior import SMALL, Recorder, gaussian, matrix_of, posterior
+from tests.solvers.parts import Cubic, problem
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 ROWS = 20_000
@@ -107,7 +107,7 @@ def test_langevin_on_an_operator_that_is_not_linear():
     tau, r = 0.5, 0.6
     y, x0 = torch.full((500, 1, 4, 4), 1.2, dtype=torch.float64), torch.full((500, 1, 4, 4), 0.1, dtype=torch.float64)
     params = DapsParameters(langevin_steps=300, learning_rate=0.05)
-    x = data_sample(Chains(Problem(y, Cubic(), tau), NoiseStream(1), 1, 1), x0, r, 0, params)
+    x = data_sample(Chains(Problem(y, Cubic((1, 4, 4)), tau), NoiseStream(1), 1, 1), x0, r, 0, params)
     grid = torch.linspace(-2, 2, 4001, dtype=torch.float64)
     weights = (-((grid + grid**3 - 1.2) ** 2) / (2 * tau**2) - (grid - 0.1) ** 2 / (2 * r**2)).softmax(0)
     mean = float((weights * grid).sum())

@@ -12,8 +12,8 @@ from solvers.operators import Mask
 from solvers.operators.base import OperatorError
 from solvers.query import Problem
 from solvers.sampling import vp_levels
-from tests.solvers.gaussian_prior import SMALL, Cubic, VpFrame, ancestral_moments, gaussian, matrix_of
-from tests.solvers.parts import problem
+from tests.solvers.gaussian_prior import SMALL, VpFrame, ancestral_moments, gaussian, matrix_of
+from tests.solvers.parts import Cubic, problem
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 every_operator = pytest.mark.parametrize("kind", SMALL)
@@ -110,4 +110,4 @@ def test_a_measurement_of_much_noise_is_not_met():
 
 def test_an_operator_that_is_not_linear_is_refused():
     with pytest.raises(OperatorError, match="linear"):
-        next(ddnm(problem(Cubic()), DdnmParameters(), NoiseStream(0)))
+        next(ddnm(problem(Cubic((1, 4, 4))), DdnmParameters(), NoiseStream(0)))

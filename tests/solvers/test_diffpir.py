@@ -12,8 +12,8 @@ from solvers.noise import NoiseStream
 from solvers.operators import Identity
 from solvers.query import Problem
 from solvers.sampling import vp_levels
-from tests.solvers.gaussian_prior import SMALL, Cubic, VpFrame, covariance_of, gaussian, posterior
-from tests.solvers.parts import Silence, problem
+from tests.solvers.gaussian_prior import SMALL, VpFrame, covariance_of, gaussian, posterior
+from tests.solvers.parts import Cubic, Silence, problem
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 every_operator = pytest.mark.parametrize("kind", SMALL)
@@ -93,6 +93,6 @@ def test_an_exact_measurement_is_met_but_for_a_little_noise(kind):
 
 
 def test_an_operator_that_is_not_linear():
-    task = problem(Cubic(), 0.05)
+    task = problem(Cubic((1, 4, 4)), 0.05)
     found = drive(diffpir(task, DiffpirParameters(steps=30), NoiseStream(0)), GaussianPrior(0.25).denoise)
     assert found.data_residual < 0.1

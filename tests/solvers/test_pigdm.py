@@ -8,8 +8,8 @@ from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.pigdm import PigdmParameters, pigdm
 from solvers.sampling import split_level, vp_levels
-from tests.solvers.gaussian_prior import SMALL, Cubic, Recorder, VpFrame, gaussian, jacobian, matrix_of
-from tests.solvers.parts import problem
+from tests.solvers.gaussian_prior import SMALL, Recorder, VpFrame, gaussian, jacobian, matrix_of
+from tests.solvers.parts import Cubic, problem
 
 MIXTURE = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
 every_operator = pytest.mark.parametrize("kind", SMALL)
@@ -113,9 +113,11 @@ def test_without_noise_the_measurement_is_met():
 
 
 def test_an_operator_that_is_not_linear_pulls_the_move_of_its_prox():
-    recorder, task = Recorder(MIXTURE.denoise), problem(Cubic(), 0.1)
+    recorder, task = Recorder(MIXTURE.denoise), problem(Cubic((1, 4, 4)), 0.1)
     recorder.drive(pigdm(task, PigdmParameters(steps=8), NoiseStream(0)))
     for query, denoised in zip(recorder.asked[1::2], recorder.answers[::2], strict=True):
         sigma = float(query.sigma)
         rho = 0.1**2 * (1 + sigma**2) / sigma**2
-        assert torch.allclose(query.cotangent, Cubic().prox(task.measurement, denoised, rho) - denoised, atol=1e-12)
+        assert torch.allclose(
+            query.cotangent, Cubic((1, 4, 4)).prox(task.measurement, denoised, rho) - denoised, atol=1e-12
+        )

@@ -1,7 +1,5 @@
 """Levels, steps between them and samples side by side."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 
@@ -11,10 +9,10 @@ from solvers.drive import drive
 from solvers.levels import vp_sigmas
 from solvers.noise import NoiseStream
 from solvers.operators import Identity
-from solvers.parameters import bounded
 from solvers.query import Problem
-from solvers.sampling import check_sampler, consistent, split_level, vp_levels
-from tests.solvers.gaussian_prior import SMALL, Cubic, ancestral_moments
+from solvers.sampling import SamplerParameters, consistent, split_level, vp_levels
+from tests.solvers.gaussian_prior import SMALL, ancestral_moments
+from tests.solvers.parts import Cubic
 
 
 def test_levels_of_the_table_are_met_at_whole_timesteps():
@@ -71,7 +69,7 @@ def test_the_limit_of_the_prox_is_consistent(kind):
 
 def test_an_operator_that_is_not_linear_is_met_closely():
     x = torch.linspace(-1, 1, 16, dtype=torch.float64).reshape(1, 1, 4, 4)
-    found = consistent(Cubic(), Cubic().forward(x), x + 0.1, 0.0)
+    found = consistent(Cubic((1, 4, 4)), Cubic((1, 4, 4)).forward(x), x + 0.1, 0.0)
     assert 0 < (found - x).abs().max() < 1e-4
 
 
@@ -89,15 +87,9 @@ def test_a_sample_is_the_same_however_many_there_are():
     assert three.data_residual == pytest.approx(float((task.measurement - three.x).square().mean().sqrt()))
 
 
-@dataclass(frozen=True)
-class Levels:
-    sigma_max: float = bounded(80.0, ge=0.01, le=157)
-    sigma_min: float = bounded(0.01, ge=0.01, le=1)
-
-
 def test_the_last_level_is_not_above_the_first():
-    check_sampler(Levels(0.5, 0.5))
+    SamplerParameters(0.5, 0.5)
     with pytest.raises(ValueError, match="sigma_min"):
-        check_sampler(Levels(0.5, 0.6))
+        SamplerParameters(0.5, 0.6)
     with pytest.raises(ValueError, match="sigma_max"):
-        check_sampler(Levels(158.0, 0.6))
+        SamplerParameters(158.0, 0.6)

@@ -10,10 +10,11 @@ from priors.adoption import adopt
 from priors.latent import LatentPrior
 from priors.store import load_prior
 from service.engine.engine import Engine
+from solvers.drive import converse
 from solvers.noise import NoiseStream
 from solvers.operators.identity import Identity
 from solvers.operators.mask import Mask
-from solvers.query import Problem, Solver
+from solvers.query import Problem, Query, Solver
 from solvers.red_diff import RedDiffParameters, red_diff
 from tests.priors.latents import write_pipeline
 from tests.service.engine.parts import WAIT_S, Gate, Recorder, image
@@ -39,16 +40,14 @@ def inpainting(height: int, width: int, seed: int, symmetry: str = "none") -> So
     return red_diff(task(height, width), RedDiffParameters(steps=6, symmetry=symmetry), NoiseStream(seed))
 
 
-@torch.no_grad()
 def driven(solver: Solver, prior: LatentPrior) -> Tensor:
     """The solution of a picture that fits one tile, without the engine."""
-    try:
-        query = next(solver)
-        while True:
-            mean = query.mean()
-            query = solver.send(prior.denoise_split(mean, (query.x - mean) / query.sigma, query.sigma))
-    except StopIteration as end:
-        return end.value.x
+
+    def reply(query: Query) -> Tensor:
+        mean = query.mean()
+        return prior.denoise_split(mean, (query.x - mean) / query.sigma, query.sigma)
+
+    return converse(solver, reply).x
 
 
 @pytest.mark.parametrize("symmetry", ["none", "dihedral"])
