@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.coverage import NOMINAL, QUANTILE, Case, Observation, covered, observations, parser_of
-from priors.store import load_prior
-from service.settings import Settings
+from benchmarks.served import folder_of, served
 from solvers.calibration import Calibration, write_calibrations
 
 THINNED = 20_000
@@ -48,10 +47,7 @@ def fit(cases: list[list[Observation]]) -> Calibration:
 
 def main() -> None:
     arguments = parser_of("calibrate", __doc__).parse_args()
-    settings = Settings()
-    name = arguments.prior or settings.default_prior
-    folder = settings.shelf.home(name) / name
-    prior = load_prior(folder.parent, name, torch.device("cpu"))
+    prior, folder = served(arguments.prior), folder_of(arguments.prior)
     pooled: dict[Case, list[Observation]] = {}
     for by_case in observations(arguments, prior).values():
         for case, seen in by_case.items():

@@ -18,9 +18,8 @@ from torch import Tensor
 
 from benchmarks.problems import Task, measure, pictures
 from benchmarks.report import Row, publish
+from benchmarks.served import folder_of, served
 from priors.base import Prior
-from priors.store import load_prior
-from service.settings import Settings
 from solvers.calibration import Calibration, read_calibration
 from solvers.drive import drive
 from solvers.noise import NoiseStream
@@ -152,16 +151,13 @@ def observations(arguments: argparse.Namespace, prior: Prior) -> dict[str, dict[
 
 def main() -> None:
     arguments = parser_of("coverage", __doc__).parse_args()
-    settings = Settings()
-    name = arguments.prior or settings.default_prior
-    folder = settings.shelf.home(name) / name
-    prior = load_prior(folder.parent, name, torch.device("cpu"))
+    prior, folder = served(arguments.prior), folder_of(arguments.prior)
     rows = [
         row(images, case, seen, read_calibration(folder, prior.info.digest, case.task.preset))
         for images, by_case in observations(arguments, prior).items()
         for case, seen in by_case.items()
     ]
-    publish("coverage", rows, {"prior": name, "side": arguments.side, "every": arguments.every})
+    publish("coverage", rows, {"prior": prior.info.name, "side": arguments.side, "every": arguments.every})
 
 
 if __name__ == "__main__":

@@ -17,10 +17,9 @@ from PIL import Image
 
 from api_schemas.requests import DenoiseOptions
 from benchmarks.report import publish
+from benchmarks.served import served
 from client import Rediffuse
-from priors.store import load_prior
 from service.formulate import PriorFacts, formulate
-from service.settings import Settings
 from solvers.drive import drive
 from tests.service_process import running_service
 
@@ -47,10 +46,9 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
-    settings = Settings()
     options = {"noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": 20}, "seed": 1}
     pixels = picture(arguments.side)
-    prior = load_prior(settings.shelf.home(settings.default_prior), settings.default_prior, CPU)
+    prior = served()
     request = DenoiseOptions(**options).model_dump(mode="json")
 
     def in_process() -> float:
@@ -60,7 +58,7 @@ def main() -> None:
             drive(formulation.start(), prior.denoise)
         return time.perf_counter() - began
 
-    alone, served = [], []
+    alone, remote = [], []
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service:
         client = Rediffuse(service.url)
 
@@ -72,14 +70,14 @@ def main() -> None:
         over_http(), in_process()  # warm both
         for _ in range(arguments.repeats):
             alone.append(in_process())
-            served.append(over_http())
+            remote.append(over_http())
     row = {
         "side": arguments.side,
         "denoiser calls": 20,
         "in process s": statistics.median(alone),
-        "over HTTP s": statistics.median(served),
-        "ratio": statistics.median(served) / statistics.median(alone),
-        "difference s": statistics.median(served) - statistics.median(alone),
+        "over HTTP s": statistics.median(remote),
+        "ratio": statistics.median(remote) / statistics.median(alone),
+        "difference s": statistics.median(remote) - statistics.median(alone),
     }
     publish("overhead", [row], vars(arguments))
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.report import Row, publish
+from benchmarks.served import served
 from priors.base import Prior
 from priors.conversion.convert import convert_file
 from priors.evaluation import denoise_full, read_image
 from priors.store import load_prior
-from service.settings import Settings
-from solvers.drive import answer
+from solvers.drive import answer, converse
 from solvers.metrics import psnr, ssim
 from solvers.noise import NoiseStream
 from solvers.operators.identity import Identity
@@ -46,9 +46,7 @@ def main() -> None:
     parser.add_argument("--denoisers", type=Path, nargs="+", default=[], help="released files to compare with")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    settings = Settings()
-    name = arguments.prior or settings.default_prior
-    alone = [load_prior(settings.shelf.home(name), name, CPU)]
+    alone = [served(arguments.prior)]
     with tempfile.TemporaryDirectory() as folder:
         released = [convert(path, Path(folder)) for path in arguments.denoisers]
     mixtures = [[prior] for prior in alone + released] + ([released] if len(released) > 1 else [])
@@ -102,12 +100,7 @@ def measure(pairs: str, mixture: Sequence[Prior], arguments: argparse.Namespace)
 
 def restore(solver: Solver, mixture: Sequence[Prior]) -> Solution:
     """Each query to the denoiser of its component."""
-    try:
-        query = next(solver)
-        while True:
-            query = solver.send(answer(query, mixture[query.component].denoise))
-    except StopIteration as end:
-        return end.value
+    return converse(solver, lambda query: answer(query, mixture[query.component].denoise))
 
 
 def score(label: str, x: Tensor, truth: Tensor) -> Row:

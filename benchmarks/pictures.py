@@ -12,9 +12,8 @@ import torch
 from PIL import Image
 
 from api_schemas.requests import InpaintOptions
-from priors.store import load_prior
+from benchmarks.served import served
 from service.formulate import PriorFacts, formulate, to_image_range
-from service.settings import Settings
 from solvers.drive import drive
 
 ROOT = Path(__file__).parent.parent
@@ -28,8 +27,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "inpainting.png")
     arguments = parser.parse_args()
     device = torch.device("cpu")
-    settings = Settings()
-    prior = load_prior(settings.shelf.home(settings.default_prior), settings.default_prior, device)
+    prior = served()
     damaged, truth = read(PICTURES / "scratched.png"), read(PICTURES / "original.png")
     hole = np.asarray(Image.open(PICTURES / "mask.png"))
     request = InpaintOptions(seed=1).model_dump(mode="json")

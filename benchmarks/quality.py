@@ -21,10 +21,9 @@ from api_schemas.requests import OPTIONS
 from benchmarks import baselines
 from benchmarks.degradations import centre_crop, noisy
 from benchmarks.report import Row, publish
+from benchmarks.served import served
 from priors.base import Prior
-from priors.store import load_prior
 from service.formulate import PriorFacts, formulate, to_image_range, to_solver_range
-from service.settings import Settings
 from solvers.drive import drive
 from solvers.metrics import psnr, ssim
 from solvers.operators.downsample import Downsample
@@ -152,9 +151,8 @@ def main() -> None:
     parser.add_argument("--preset", default="fast", choices=["fast", "balanced", "quality"])
     parser.add_argument("--save", type=Path, help="folder for the pictures themselves")
     arguments = parser.parse_args()
-    settings = Settings()
-    names = list(dict.fromkeys(arguments.priors or [settings.default_prior]))
-    priors = [load_prior(settings.shelf.home(name), name, CPU) for name in names]
+    priors = [served(name) for name in dict.fromkeys(arguments.priors or [None])]
+    names = [prior.info.name for prior in priors]
     scores: dict[tuple[str, str, str], list[list[Score]]] = defaultdict(list)
     for folder in arguments.images:
         for index, path in enumerate(sorted(folder.glob("*.png"))[:: arguments.every]):

@@ -15,20 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from benchmarks.problems import TASKS, Task, measure, pictures
 from benchmarks.report import Row, publish
+from benchmarks.served import served
 from priors.base import Prior
-from priors.store import load_prior
-from service.settings import Settings
 from solvers.catalogue import SOLVERS
-from solvers.drive import answer
+from solvers.drive import answer, converse
 from solvers.metrics import psnr, ssim
 from solvers.noise import NoiseStream
 from solvers.presets import preset
-from solvers.query import Problem, Query, Solution
+from solvers.query import Problem, Query
 
 NOISE_LEVELS = (0.0, 0.01, 0.05)
 """Standard deviations on the [0, 1] scale."""
@@ -54,22 +52,12 @@ class Counted:
     calls: int = 0
     gradients: int = 0
 
-    def solve(self, name: str, parameters: Any, problem: Problem, seed: int) -> Solution:
-        """`drive`, counting."""
-        solver = SOLVERS[name][1](problem, parameters, NoiseStream(seed))
-        try:
-            query = next(solver)
-            while True:
-                self._count(query)
-                query = solver.send(answer(query, self.prior.denoise))
-        except StopIteration as end:
-            return end.value
-
-    def _count(self, query: Query) -> None:
+    def reply(self, query: Query) -> Tensor:
         if query.cotangent is None:
             self.calls += len(query.sigma)
         else:
             self.gradients += len(query.sigma)
+        return answer(query, self.prior.denoise)
 
 
 @dataclass(frozen=True)
@@ -91,9 +79,9 @@ def parameters_of(
             found = preset(task.preset, "fast", problem.sigma_y)
             return name, dataclasses.replace(found, symmetry=prior.info.symmetries)
         case "paper":
-            return name, SOLVERS[name][0](**given, **(tuned or {}))
+            return name, SOLVERS[name].parameters(**given, **(tuned or {}))
         case _:
-            return name, SOLVERS[name][0](**given)
+            return name, SOLVERS[name].parameters(**given)
 
 
 def solve(
@@ -101,8 +89,7 @@ def solve(
 ) -> Found:
     name, parameters = parameters_of(method, prior, task, problem, tuned)
     counted, began = Counted(prior), time.perf_counter()
-    with torch.no_grad():
-        x = counted.solve(name, parameters, problem, seed).x.clamp(-1, 1)
+    x = converse(SOLVERS[name].solve(problem, parameters, NoiseStream(seed)), counted.reply).x.clamp(-1, 1)
     seconds = time.perf_counter() - began
     return Found(float(psnr(x, truth, 2)), float(ssim(x, truth, 2)), counted.calls, counted.gradients, seconds)
 
@@ -138,9 +125,7 @@ def main() -> None:
     parser.add_argument("--tune-every", type=int, default=200, help="the same of the folder to tune on")
     parser.add_argument("--name", default="rivals", help="of the table")
     arguments = parser.parse_args()
-    settings = Settings()
-    name = arguments.prior or settings.default_prior
-    prior = load_prior(settings.shelf.home(name), name, torch.device("cpu"))
+    prior = served(arguments.prior)
     crops = pictures(arguments.tune, arguments.tune_every, arguments.side)
     rows: list[Row] = []
     for task in (task for task in TASKS if not arguments.tasks or task.label in arguments.tasks):
@@ -148,7 +133,7 @@ def main() -> None:
             is_tuned = any("paper" in method for method in arguments.methods)
             tuned = tune(prior, task, sigma01, crops) if is_tuned else {}
             rows += table(prior, task, sigma01, tuned, arguments)
-            publish(arguments.name, rows, plain(arguments) | {"prior": name, "tuned on": len(crops)})
+            publish(arguments.name, rows, plain(arguments) | {"prior": prior.info.name, "tuned on": len(crops)})
 
 
 def table(

@@ -14,9 +14,8 @@ import torch
 from benchmarks.overhead import picture
 from benchmarks.processes import resident_mib
 from benchmarks.report import Row, publish
-from priors.store import load_prior
+from benchmarks.served import folder_of, served
 from service.engine.engine import Engine
-from service.settings import Settings
 from solvers.noise import NoiseStream
 from solvers.operators import Identity
 from solvers.query import Problem
@@ -60,9 +59,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64, help="of the pictures of the second part")
     parser.add_argument("--calls", type=int, default=2, help="denoiser calls a job")
     arguments = parser.parse_args()
-    settings = Settings()
-    name = settings.default_prior
-    engine = Engine(lambda prior: load_prior(settings.shelf.home(prior), prior, torch.device("cpu")), "cpu")
+    name = folder_of().name
+    engine = Engine(served, "cpu")
     seconds(engine, name, 64, 64, 1, 1)  # loads the prior
     rows: list[Row] = []
     for height, width in [(side, side) for side in arguments.sides] + [tuple(arguments.largest)]:

@@ -8,16 +8,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.problems import TASKS, Task, measure, pictures
 from benchmarks.rivals import parameters_of
+from benchmarks.served import folder_of, served
 from priors.base import Prior
-from priors.store import load_prior
-from service.settings import Settings
 from solvers.calibration import read_calibration
 from solvers.catalogue import SOLVERS
 from solvers.drive import drive
@@ -42,14 +40,11 @@ def main() -> None:
     parser.add_argument("--prior", help="default: that of the service")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "restorations.png")
     arguments = parser.parse_args()
-    settings = Settings()
-    name = arguments.prior or settings.default_prior
-    folder = settings.shelf.home(name)
-    prior = load_prior(folder, name, torch.device("cpu"))
+    prior, folder = served(arguments.prior), folder_of(arguments.prior)
     tasks = {task.label: task for task in TASKS}
     truths = pictures(arguments.images, arguments.every, arguments.side)
     rows = [
-        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, folder / name)
+        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, folder)
         for number, (label, sigma01) in enumerate(CASES)
     ]
     titles = ["measured", *SHOWN, "truth", f"error x{GAIN}", f"deviation x{GAIN}"]
@@ -62,7 +57,7 @@ def row(prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home
     problem = measure(task, truth, sigma01, seed)
     restored = [restore(prior, method, task, problem, seed) for method in SHOWN[1:]]
     name, parameters = parameters_of(SHOWN[0], prior, task, problem)
-    solver = SOLVERS[name][1](problem, parameters, NoiseStream(seed))
+    solver = SOLVERS[name].solve(problem, parameters, NoiseStream(seed))
     calibration = read_calibration(home, prior.info.digest, task.preset)
     settings = UncertaintySettings(task.preset, calibration=calibration)
     solution = drive(with_uncertainty(solver, problem, settings, NoiseStream(seed)), prior.denoise)
@@ -74,7 +69,7 @@ def row(prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home
 
 def restore(prior: Prior, method: str, task: Task, problem: Problem, seed: int) -> Tensor:
     name, parameters = parameters_of(method, prior, task, problem)
-    return drive(SOLVERS[name][1](problem, parameters, NoiseStream(seed)), prior.denoise).x
+    return drive(SOLVERS[name].solve(problem, parameters, NoiseStream(seed)), prior.denoise).x
 
 
 def pixels(x: Tensor) -> np.ndarray:

@@ -23,10 +23,9 @@ from benchmarks.cuttings import Borders, CutPrior, Cutting, cost, full_frame, ha
 from benchmarks.degradations import centre_crop
 from benchmarks.quality import CPU, Case, cases, restore, score
 from benchmarks.report import Row, publish
+from benchmarks.served import served
 from priors.base import Prior
-from priors.store import load_prior
 from service.formulate import to_solver_range
-from service.settings import Settings
 from solvers.symmetry import SYMMETRIES, apply
 
 QUARTER = Fraction(1, 4)
@@ -127,8 +126,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small crops and one size of tiles: tries the command")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # so that the seconds of the process are those of a core
-    settings = Settings()
-    prior = load_prior(settings.shelf.home(settings.default_prior), settings.default_prior, CPU)
+    prior = served()
     pictures = [
         np.asarray(Image.open(path).convert("RGB"), np.float32) / 255
         for path in sorted(arguments.images.glob("*.png"))[:: arguments.every]
