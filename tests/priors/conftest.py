@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from priors.analytic import DenseGaussianPrior
 from priors.base import Prior
 from priors.network import build_unet, unet_config
 from priors.shelf import Shelf
@@ -79,3 +80,11 @@ def _dead_leaves(size: int, seed: int) -> Tensor:
         texture = np.fft.ifft2(np.fft.fft2(rng.standard_normal((size, size))) / frequency).real
         image[inside] = (rng.uniform(-0.8, 0.8, 3) + 0.12 * texture[..., None] / texture.std())[inside]
     return torch.from_numpy(image.clip(-1, 1)).permute(2, 0, 1)[None].float()
+
+
+@pytest.fixture(scope="module")
+def gaussian() -> DenseGaussianPrior:
+    generator = torch.Generator().manual_seed(2)
+    factor = torch.randn(12, 12, generator=generator, dtype=torch.float64) / 4
+    covariance = factor @ factor.T + 0.02 * torch.eye(12, dtype=torch.float64)
+    return DenseGaussianPrior(torch.randn(12, generator=generator, dtype=torch.float64) / 2, covariance)

@@ -12,11 +12,8 @@ from priors.analytic import DenseGaussianPrior, GaussianPrior
 from priors.base import Prior
 from priors.declaration import Declaration
 from priors.manifest import PriorError, PriorInfo
-from priors.network import PatchedUNet
 from priors.parameterisation import SIGNAL, TIME_MAPS, EdmPrior, adapt, edm_preconditioning
-from priors.schedules import build_schedule
-from tests.priors.denoisers import random_network
-from tests.priors.unets import random_unet_of
+from tests.priors.ideal import BLIND, DDPM, DECLARED, INFO, WITHIN, Blind, Ideal, prediction
 
 LEVELS = torch.tensor([0.01, 0.1, 0.5, 1.0, 8.0, 80.0], dtype=torch.float64)
 INVERSE_TIME_MAPS = {
@@ -146,102 +143,6 @@ def test_slope_of_the_bundled_priors(bundled: list[Prior], dead_leaves: Callable
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data" / "weights" / "ddpm_cifar10_tiny" / "ddpm.pth"
 """Weights that are too large for this repository; the test that wants them is skipped without."""
-DDPM = {"kind": "linear", "steps": 1000, "beta_start": 1e-4, "beta_end": 0.02}
-COSINE = {"kind": "squaredcos_cap_v2", "steps": 1000, "zero_terminal_snr": True}
-VE = {"kind": "ve", "steps": 1000, "sigma_min": 0.005, "sigma_max": 100.0}
-FLOWS = {
-    "q": lambda time: time / (1 - time),
-    "1000*q": lambda time: time / (1000 - time),
-    "1-q": lambda time: (1 - time) / time,
-    "1000*(1-q)": lambda time: (1000 - time) / time,
-}
-"""The level of each time of a flow network."""
-DECLARED: dict[str, Declaration] = {
-    "eps linear": Declaration("eps", "index", schedule=DDPM),
-    "eps cosine": Declaration("eps", "index", schedule=COSINE),
-    "v": Declaration("v", "index", schedule=DDPM),
-    "x0": Declaration("x0", "index", schedule=DDPM),
-    "score": Declaration("score", "sigma", data_range=(0.0, 1.0)),
-    "score index": Declaration("score", "index", schedule=VE),
-    "denoised": Declaration("denoised", "sigma", data_range=(0.0, 1.0)),
-} | {
-    f"flow {time} {velocity}": Declaration("flow", time, flow_velocity=velocity)
-    for time in FLOWS
-    for velocity in ("noise-data", "data-noise")
-}
-BLIND = Declaration("residual", "none", data_range=(0.0, 1.0))
-
-
-def prediction(declared: Declaration, x0: Tensor, eps: Tensor, sigma: Tensor) -> Tensor:
-    """What the network is trained to answer at x0 + sigma eps, by definition."""
-    a = 1 / (1 + sigma**2).sqrt()
-    return {
-        "eps": eps,
-        "v": a * eps - a * sigma * x0,
-        "x0": x0,
-        "score": -eps / sigma,
-        "denoised": x0,
-        "residual": sigma * eps,
-        "flow": x0 - eps if declared.flow_velocity == "data-noise" else eps - x0,
-    }[declared.parameterisation]
-
-
-class Ideal(nn.Module):
-    """An ideally trained network, written from the definitions of its state and of its prediction.
-
-    It goes back from the state to (x, sigma), asks the exact denoiser for x0 and forms its prediction from x0 and eps.
-    """
-
-    def __init__(self, denoiser: DenseGaussianPrior, declared: Declaration):
-        super().__init__()
-        self.denoiser = denoiser
-        self.declared = declared
-        if declared.schedule is not None:
-            self.sigma = build_schedule(declared.schedule).sigma
-        else:
-            self.sigma = (FLOWS | {"sigma": lambda time: time})[declared.time_map]
-
-    def forward(self, state: Tensor, time: Tensor) -> Tensor:
-        level = self.sigma(time)
-        sigma = level.reshape(-1, 1, 1, 1)
-        a, q = 1 / (1 + sigma**2).sqrt(), sigma / (1 + sigma)
-        name = self.declared.parameterisation
-        x = {"flow": state / (1 - q), "score": state, "denoised": state}.get(name, state / a)
-        x0 = self._clean(x, level)
-        return prediction(self.declared, x0, (x - x0) / sigma, sigma)
-
-    def _clean(self, x: Tensor, level: Tensor) -> Tensor:
-        low, high = self.declared.data_range
-        half, middle = (high - low) / 2, (high + low) / 2
-        return middle + half * self.denoiser.denoise((x - middle) / half, level / half)
-
-
-class Blind(nn.Module):
-    """An ideal network that is told no level: it answers state - x0.
-
-    A real one reads the level off the picture, which none can do on twelve numbers; this one knows it beforehand.
-    """
-
-    def __init__(self, told: Ideal, levels: Tensor):
-        super().__init__()
-        self.told = told
-        self.levels = levels
-
-    def forward(self, state: Tensor, _time: Tensor) -> Tensor:
-        return state - self.told(state, self.levels)
-
-
-@pytest.fixture(scope="module")
-def gaussian() -> DenseGaussianPrior:
-    generator = torch.Generator().manual_seed(2)
-    factor = torch.randn(12, 12, generator=generator, dtype=torch.float64) / 4
-    covariance = factor @ factor.T + 0.02 * torch.eye(12, dtype=torch.float64)
-    return DenseGaussianPrior(torch.randn(12, generator=generator, dtype=torch.float64) / 2, covariance)
-
-
-INFO = PriorInfo(name="exact", sigma_min=0.011, sigma_max=99.0)
-WITHIN = torch.tensor([0.013, 0.1, 0.5, 1.0, 8.0, 50.0], dtype=torch.float64)
-"""Levels that every network here knows, none of them a timestep of a schedule."""
 
 
 class Constant(nn.Module):
@@ -303,57 +204,6 @@ def test_the_clean_image_comes_back_from_every_prediction(name: str) -> None:
     answered = prediction(declared, middle + half * x0, eps, half * sigma)
     prior = adapt(Constant(answered), INFO, declared)
     torch.testing.assert_close(prior.denoise(x0 + sigma * eps, WITHIN), x0, rtol=1e-12, atol=1e-12)
-
-
-def pulled_back(prior: Prior, x: Tensor, sigma: Tensor, v: Tensor) -> Tensor:
-    """J^T v, J the Jacobian of D at x."""
-    x = x.clone().requires_grad_()
-    return torch.autograd.grad(prior.denoise(x, sigma), x, v)[0]
-
-
-@pytest.mark.parametrize("name", DECLARED)
-def test_every_parameterisation_can_be_differentiated(name: str, gaussian: DenseGaussianPrior) -> None:
-    """The Jacobian of the exact denoiser is C (C + sigma^2)^-1, at levels that the network knows."""
-    prior = adapt(Ideal(gaussian, DECLARED[name]), INFO, DECLARED[name])
-    x, v = torch.randn(2, 6, 3, 2, 2, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    gains = gaussian.variances / (gaussian.variances + WITHIN.reshape(-1, 1) ** 2)
-    expected = (gains * (v.flatten(1) @ gaussian.basis)) @ gaussian.basis.T
-    torch.testing.assert_close(pulled_back(prior, x, WITHIN, v).flatten(1), expected, rtol=1e-9, atol=1e-9)
-
-
-ATTENTION = {
-    "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
-    "up_block_types": ["AttnUpBlock2D", "UpBlock2D"],
-    "attention_head_dim": 8,
-}
-NETWORKS: dict[str, tuple[Callable[[], nn.Module], Declaration]] = {
-    "DnCNN": (lambda: random_network("DnCNN"), BLIND),
-    "BiasFreeDnCNN": (lambda: random_network("BiasFreeDnCNN"), BLIND),
-    "FFDNet": (lambda: random_network("FFDNet"), DECLARED["denoised"]),
-    "unshuffled": (
-        lambda: PatchedUNet(random_unet_of({"in_channels": 12, "out_channels": 12}), unshuffle=2),
-        Declaration("edm", "250*ln(sigma)", sigma_data=0.5),
-    ),
-    "learned variance": (lambda: PatchedUNet(random_unet_of({"out_channels": 6})), DECLARED["eps linear"]),
-    "classes": (lambda: PatchedUNet(random_unet_of({"num_class_embeds": 5}), label=3), DECLARED["v"]),
-    "attention": (lambda: PatchedUNet(random_unet_of(ATTENTION)), DECLARED["flow 1000*q noise-data"]),
-}
-
-
-@pytest.mark.parametrize("size", [(8, 8), (12, 4)], ids=str)
-@pytest.mark.parametrize("name", NETWORKS)
-def test_real_networks_can_be_differentiated_with_frozen_weights(name: str, size: tuple[int, int]) -> None:
-    """<u, J^T v> is the derivative of <D, v> along u, below, within and above the levels of the training."""
-    build, declared = NETWORKS[name]
-    network = build().double().requires_grad_(False)
-    prior = adapt(network, PriorInfo(name="p", sigma_min=0.02, sigma_max=20.0), declared)
-    sigma = torch.tensor([0.001, 0.1, 3.0, 50.0], dtype=torch.float64)
-    x, u, v = torch.randn(3, 4, 3, *size, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
-    with torch.no_grad():
-        ahead, behind = (prior.denoise(x + step * u, sigma) for step in (1e-6, -1e-6))
-    along = ((ahead - behind) / 2e-6 * v).flatten(1).sum(1)
-    torch.testing.assert_close((u * pulled_back(prior, x, sigma, v)).flatten(1).sum(1), along, rtol=1e-5, atol=1e-5)
-    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_a_schedule_must_know_the_declared_levels() -> None:

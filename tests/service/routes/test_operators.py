@@ -1,6 +1,5 @@
-"""Deblurring, any operator, and an operator alone: what is accepted, what it becomes, every refusal."""
+"""Any operator: what is accepted, what it becomes, every refusal."""
 
-import base64
 import io
 import json
 from typing import Any
@@ -11,98 +10,7 @@ from PIL import Image
 
 from service.storage import input_key
 from tests.service.api import Api, MakeApi, assert_problem, encoded, hole, png
-
-
-def post(api: Api, path: str, **fields: Any) -> Any:
-    name = "measurement" if path == "/v1/restore" else "image"
-    body = {name: {"file_id": api.send(png())}} | fields
-    return api.http.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
-
-
-def restore(api: Api, *parts: dict[str, Any], **fields: Any) -> Any:
-    operator = parts[0] if len(parts) == 1 else {"kind": "compose", "operators": list(parts)}
-    return post(api, "/v1/restore", operator=operator, **fields)
-
-
-def data_url(data: bytes) -> str:
-    return "data:application/octet-stream;base64," + base64.b64encode(data).decode()
-
-
-def npy(array: np.ndarray, **options: Any) -> str:
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return data_url(buffer.getvalue())
-
-
-def grey_png(width: int = 32, height: int = 24) -> dict[str, str]:
-    return {"data_url": data_url(png(width, height, mode="L"))}
-
-
-KERNELS = [
-    {"kind": "gaussian", "width": 1.5},
-    {"kind": "motion", "length": 9, "angle": 30},
-    {"kind": "path", "size": 15, "intensity": 0.5, "seed": 3},
-    {"kind": "disk", "radius": 2.5},
-    {"kind": "box", "size": 5},
-]
-BLUR = {"kind": "blur", "kernel": KERNELS[0]}
-HALF = {"kind": "downsample", "scale": 2}
-
-
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_a_kernel_is_a_shape_with_measures(idle: Api, kernel: dict[str, Any]) -> None:
-    job = post(idle, "/v1/deblur", kernel=kernel).json()
-    assert job["task"] == "deblur"
-    assert job["request"]["kernel"] == kernel
-    assert (job["request"]["boundary"], job["request"]["noise"]) == ("reflect", "auto")
-
-
-def test_a_kernel_is_a_picture_in_a_form_or_in_json(idle: Api) -> None:
-    picture = encoded(Image.fromarray(np.eye(7, dtype=np.uint8) * 255))
-    files = {"image": ("a.png", png()), "kernel_image": ("k.png", picture)}
-    one = idle.http.post("/v1/deblur", files=files, data={"boundary": "circular"})
-    assert one.status_code == 202, one.text
-    two = post(idle, "/v1/deblur", kernel={"kind": "image", "data_url": data_url(picture)})
-    kernel = one.json()["request"]["kernel"]
-    assert kernel == two.json()["request"]["kernel"]
-    assert (kernel["kind"], kernel["width"], kernel["height"]) == ("image", 7, 7)
-    assert idle.context.files.storage.get(input_key(kernel["sha256"])) == picture
-
-
-def test_a_kernel_of_super_resolution_may_be_a_shape(idle: Api) -> None:
-    job = post(idle, "/v1/super-resolution", scale=2, kernel={"kind": "gaussian", "width": 1}).json()
-    assert job["request"]["kernel"] == {"kind": "gaussian", "width": 1}
-    assert_problem(post(idle, "/v1/super-resolution", kernel="lanczos"), "kernel_invalid", "/kernel")
-
-
-@pytest.mark.parametrize(
-    ("kernel", "pointer"),
-    [
-        ({"kind": "gaussian", "width": 1e9}, "/kernel/width"),
-        ({"kind": "gaussian", "width": float("nan")}, "/kernel/width"),
-        ({"kind": "gaussian", "width": 0}, "/kernel/width"),
-        ({"kind": "gaussian", "width": 6}, "/kernel"),  # 49 pixels a side, the picture has 24
-        ({"kind": "box", "size": 10**9}, "/kernel/size"),
-        ({"kind": "path", "size": 15, "intensity": 2}, "/kernel/intensity"),
-        ({"kind": "motion", "length": 10**400}, "/kernel/length"),
-        ({"kind": "disk"}, "/kernel/radius"),
-        ({"kind": "lens"}, "/kernel"),
-        ({}, "/kernel"),
-        ("gaussian", "/kernel"),
-        ({"kind": "image"}, "/kernel"),
-        ({"kind": "image", "data_url": data_url(encoded(Image.new("L", (5, 5))))}, "/kernel"),
-        ({"kind": "image", "data_url": data_url(encoded(Image.new("L", (200, 5), 255)))}, "/kernel"),
-    ],
-)
-def test_refused_kernels(idle: Api, kernel: Any, pointer: str) -> None:
-    assert_problem(post(idle, "/v1/deblur", kernel=kernel), "kernel_invalid", pointer)
-
-
-def test_deblurring_needs_one_kernel(idle: Api) -> None:
-    assert_problem(post(idle, "/v1/deblur"), "validation_failed", "/kernel")
-    files = {"image": ("a.png", png()), "kernel_image": ("k.png", png(7, 7))}
-    both = idle.http.post("/v1/deblur", files=files, data={"kernel": '{"kind": "box", "size": 3}'})
-    assert_problem(both, "validation_failed", "/kernel_image")
+from tests.service.routes.asking import BLUR, HALF, KERNELS, data_url, grey_png, npy, post, restore
 
 
 def test_a_chain_becomes_a_resolved_job(idle: Api) -> None:
@@ -160,57 +68,6 @@ def test_colours_that_are_lost_are_not_in_the_measurement(idle: Api) -> None:
     assert_problem(twice, "operator_shape_mismatch", "/operator/operators/0")
 
 
-@pytest.mark.parametrize("form", ["rows", "npy", "file"])
-def test_a_matrix_is_kept_apart_from_the_request(idle: Api, form: str) -> None:
-    matrix = np.random.default_rng(0).random((256, 64), dtype=np.float32)
-    operator = {"kind": "matrix", "width": 8, "height": 8, "output_width": 16, "output_height": 16}
-    if form == "file":
-        files = {"measurement": ("a", png(16, 16)), "matrix": ("m.npy", base64.b64decode(npy(matrix).split(",")[1]))}
-        response = idle.http.post("/v1/restore", files=files, data={"operator": json.dumps(operator)})
-    else:
-        operator |= {"rows": matrix.tolist()} if form == "rows" else {"npy": npy(matrix)}
-        response = restore(idle, operator, measurement={"file_id": idle.send(png(16, 16))})
-    assert response.status_code == 202, response.text
-    kept = response.json()["request"]["operator"]
-    assert "rows" not in kept and "npy" not in kept
-    stored = np.load(io.BytesIO(idle.context.files.storage.get(input_key(kept["sha256"]))))
-    np.testing.assert_array_equal(stored, matrix)
-
-
-class Hostile:
-    def __reduce__(self) -> Any:
-        raise AssertionError("it was pickled")
-
-
-@pytest.mark.parametrize(
-    ("given", "code", "pointer"),
-    [
-        ({"rows": [[1.0] * 1024] * 767 + [[1.0]]}, "operator_shape_mismatch", "/operator/rows"),
-        ({"rows": [[]]}, "operator_shape_mismatch", "/operator/rows"),
-        ({"rows": [[float("nan")]]}, "operator_invalid", "/operator/rows/0/0"),
-        ({"npy": "x"}, "validation_failed", "/operator/npy"),
-        ({"npy": data_url(b"junk")}, "operator_invalid", "/operator/npy"),
-        ({"npy": npy(np.array([None]), allow_pickle=True)}, "operator_invalid", "/operator/npy"),
-        ({"npy": npy(np.ones((3, 3)))}, "operator_shape_mismatch", "/operator/npy"),
-        ({"npy": npy(np.full((768, 1024), np.inf, np.float32))}, "operator_invalid", "/operator"),
-        ({"npy": npy(np.ones((768, 1024), np.float32))[:-400]}, "operator_invalid", "/operator/npy"),
-        ({"width": 4096, "height": 4096, "rows": [[1.0]]}, "operator_invalid", "/operator"),
-        ({}, "operator_invalid", "/operator"),
-    ],
-)
-def test_refused_matrices(idle: Api, given: dict[str, Any], code: str, pointer: str) -> None:
-    operator = {"kind": "matrix", "width": 32, "height": 32, "output_width": 32, "output_height": 24} | given
-    assert_problem(restore(idle, operator), code, pointer)
-
-
-def test_a_header_of_npy_that_lies_costs_no_memory(idle: Api) -> None:
-    """It announces a terabyte."""
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (524288, 524288), }".ljust(117) + b"\n"
-    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-    operator = {"kind": "matrix", "width": 32, "height": 24, "npy": data_url(data)}
-    assert_problem(restore(idle, operator), "operator_shape_mismatch", "/operator/npy")
-
-
 @pytest.mark.parametrize(
     ("operator", "pointer"),
     [
@@ -261,46 +118,6 @@ def test_a_result_that_would_be_too_large(make_api: MakeApi) -> None:
     assert_problem(restore(api, *[eight] * 8), "image_too_many_pixels", "/operator")
 
 
-def test_each_solver_has_its_own_parameters(idle: Api) -> None:
-    job = restore(idle, BLUR, solver="dps", params={"step_size": 2}).json()
-    assert (job["request"]["params"]["step_size"], job["request"]["params"]["steps"]) == (2, 100)
-    assert_problem(restore(idle, BLUR, solver="dps", params={"mode": "fast"}), "validation_failed", "/params/mode")
-    assert_problem(restore(idle, BLUR, solver="daps", params={"steps": 0}), "validation_failed", "/params/steps")
-    assert_problem(restore(idle, {"kind": "clip"}, solver="ddnm"), "operator_invalid", "/operator")
-    assert restore(idle, {"kind": "clip"}, solver="dps").status_code == 202
-
-
-def test_a_retry_keeps_to_the_solver(idle: Api) -> None:
-    job = restore(idle, BLUR, solver="dps").json()
-    idle.http.post(f"/v1/jobs/{job['id']}/cancel")
-    again = idle.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"steps": 7}}).json()
-    assert (again["request"]["params"]["steps"], again["request"]["params"]["eta"]) == (7, 1.0)
-    refused = idle.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"mode": "fast", "steps": 0}})
-    assert_problem(refused, "validation_failed", "/params/steps")
-
-
-def test_uncertainty_is_asked_for(idle: Api) -> None:
-    job = post(idle, "/v1/deblur", kernel=KERNELS[0], uncertainty={"samples": 4}, num_samples=2).json()
-    assert job["request"]["uncertainty"] == {"method": "ensemble", "samples": 4}
-    for wrong in ({"samples": 1}, {"samples": 17}, {"method": "guess"}):
-        refused = post(idle, "/v1/denoise", uncertainty=wrong)
-        assert_problem(refused, "validation_failed", f"/uncertainty/{next(iter(wrong))}")
-    assert_problem(post(idle, "/v1/denoise", num_samples=17), "validation_failed", "/num_samples")
-
-
-def test_samples_fit_into_a_worker_together(make_api: MakeApi) -> None:
-    api = make_api(max_sample_pixels=8 * 32 * 24)
-    assert restore(api, BLUR, num_samples=8).status_code == 202
-    assert_problem(restore(api, BLUR, num_samples=9), "image_too_many_pixels", "/num_samples")
-    assert_problem(restore(api, HALF, uncertainty={"samples": 3}), "image_too_many_pixels", "/uncertainty/samples")
-    particles = {"mode": "particles", "particles": 9}
-    assert_problem(restore(api, BLUR, params=particles), "image_too_many_pixels", "/params/particles")
-    job = restore(api, BLUR, params=particles | {"particles": 8}).json()
-    api.http.post(f"/v1/jobs/{job['id']}/cancel")
-    again = api.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": particles})
-    assert_problem(again, "image_too_many_pixels", "/params/particles")
-
-
 def test_a_batch_takes_every_restoring_task(idle: Api) -> None:
     item = {"image": {"file_id": idle.send(png())}}
     for task, defaults in (("deblur", {"kernel": KERNELS[0]}), ("restore", {"operator": BLUR})):
@@ -319,45 +136,3 @@ def test_inputs_of_an_operator_go_with_the_last_job_that_needs_them(idle: Api) -
     assert idle.context.files.storage.exists(key)
     assert idle.http.delete(f"/v1/jobs/{job['id']}").status_code == 204
     assert not idle.context.files.storage.exists(key)
-
-
-def test_an_operator_is_applied_by_a_worker(api: Api) -> None:
-    """The worker of these tests copies; `tests/service/test_application.py` has what a real one does."""
-    response = post(api, "/v1/operators/apply", operator=BLUR)
-    assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == "image/png"
-    assert Image.open(io.BytesIO(response.content)).size == (32, 24)
-    as_jpeg = {"image": ("a.png", png()), "operator": (None, json.dumps(BLUR)), "seed": (None, "3")}
-    response = api.http.post("/v1/operators/apply", files=as_jpeg, headers={"Accept": "image/jpeg"})
-    assert response.headers["content-type"] == "image/jpeg"
-
-
-def test_without_a_worker_nobody_waits(idle: Api) -> None:
-    assert_problem(post(idle, "/v1/operators/apply", operator=HALF), "not_ready")
-    assert idle.http.get("/v1/jobs").json()["data"] == []
-
-
-def test_an_application_that_takes_too_long_is_given_up(api: Api) -> None:
-    headers = {"Prefer": "wait=0", "Idempotency-Key": "apply"}
-    files = {"image": ("a.png", png()), "operator": (None, json.dumps(BLUR))}
-    refused = api.http.post("/v1/operators/apply", files=files, headers=headers)
-    assert_problem(refused, "not_ready")
-    assert int(refused.headers["retry-after"]) > 0
-    job = api.http.get("/v1/jobs", params={"task": "apply", "limit": 1}).json()["data"][0]
-    assert api.finish(job["id"])["status"] in ("canceled", "succeeded")
-    assert_problem(api.http.post(f"/v1/jobs/{job['id']}/retry", json={}), "validation_failed")
-    again = api.http.post("/v1/operators/apply", files=files, headers={"Idempotency-Key": "apply"})
-    assert again.status_code == 200, again.text
-
-
-def test_refused_applications(api: Api) -> None:
-    path = "/v1/operators/apply"
-    assert_problem(post(api, path, operator={"kind": "clip"}, direction="adjoint"), "operator_invalid", "/direction")
-    assert_problem(post(api, path, operator=HALF, direction="back"), "validation_failed", "/direction")
-    assert_problem(post(api, path, operator=HALF, noise="auto"), "validation_failed", "/noise")
-    assert_problem(post(api, path, operator=HALF, solver="dps"), "validation_failed", "/solver")
-    odd = {"kind": "downsample", "scale": 3}
-    assert_problem(post(api, path, operator=odd), "operator_shape_mismatch", "/operator")
-    large = {"image": {"file_id": api.send(png(1100, 1000))}}
-    assert_problem(post(api, path, operator=HALF, **large), "image_too_many_pixels", "/operator")
-    assert_problem(post(api, path, operator={"kind": "grey"}, direction="adjoint"), "operator_shape_mismatch", "/image")

@@ -1,0 +1,44 @@
+"""Which solver, how many samples and how sure: what is accepted, what it becomes, every refusal."""
+
+from tests.service.api import Api, MakeApi, assert_problem
+from tests.service.routes.asking import BLUR, HALF, KERNELS, post, restore
+
+
+def test_each_solver_has_its_own_parameters(idle: Api) -> None:
+    job = restore(idle, BLUR, solver="dps", params={"step_size": 2}).json()
+    assert (job["request"]["params"]["step_size"], job["request"]["params"]["steps"]) == (2, 100)
+    assert_problem(restore(idle, BLUR, solver="dps", params={"mode": "fast"}), "validation_failed", "/params/mode")
+    assert_problem(restore(idle, BLUR, solver="daps", params={"steps": 0}), "validation_failed", "/params/steps")
+    assert_problem(restore(idle, {"kind": "clip"}, solver="ddnm"), "operator_invalid", "/operator")
+    assert restore(idle, {"kind": "clip"}, solver="dps").status_code == 202
+
+
+def test_a_retry_keeps_to_the_solver(idle: Api) -> None:
+    job = restore(idle, BLUR, solver="dps").json()
+    idle.http.post(f"/v1/jobs/{job['id']}/cancel")
+    again = idle.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"steps": 7}}).json()
+    assert (again["request"]["params"]["steps"], again["request"]["params"]["eta"]) == (7, 1.0)
+    refused = idle.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"mode": "fast", "steps": 0}})
+    assert_problem(refused, "validation_failed", "/params/steps")
+
+
+def test_uncertainty_is_asked_for(idle: Api) -> None:
+    job = post(idle, "/v1/deblur", kernel=KERNELS[0], uncertainty={"samples": 4}, num_samples=2).json()
+    assert job["request"]["uncertainty"] == {"method": "ensemble", "samples": 4}
+    for wrong in ({"samples": 1}, {"samples": 17}, {"method": "guess"}):
+        refused = post(idle, "/v1/denoise", uncertainty=wrong)
+        assert_problem(refused, "validation_failed", f"/uncertainty/{next(iter(wrong))}")
+    assert_problem(post(idle, "/v1/denoise", num_samples=17), "validation_failed", "/num_samples")
+
+
+def test_samples_fit_into_a_worker_together(make_api: MakeApi) -> None:
+    api = make_api(max_sample_pixels=8 * 32 * 24)
+    assert restore(api, BLUR, num_samples=8).status_code == 202
+    assert_problem(restore(api, BLUR, num_samples=9), "image_too_many_pixels", "/num_samples")
+    assert_problem(restore(api, HALF, uncertainty={"samples": 3}), "image_too_many_pixels", "/uncertainty/samples")
+    particles = {"mode": "particles", "particles": 9}
+    assert_problem(restore(api, BLUR, params=particles), "image_too_many_pixels", "/params/particles")
+    job = restore(api, BLUR, params=particles | {"particles": 8}).json()
+    api.http.post(f"/v1/jobs/{job['id']}/cancel")
+    again = api.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": particles})
+    assert_problem(again, "image_too_many_pixels", "/params/particles")
