@@ -10,6 +10,7 @@
     score                    sigma
     score     schedule       index
     residual                 none                         a blind denoiser: it reads the level off the picture
+    residual                 sigma
     denoised                 sigma
 
 Optional for all: `pixel_unshuffle` (1), `learned_variance` (false; true drops the second half of the channels),
@@ -28,7 +29,7 @@ OWN_FIELD: dict[str, dict[str, str]] = {
     "x0": {"index": "schedule"},
     "flow": dict.fromkeys(("q", "1000*q", "1-q", "1000*(1-q)"), "flow_velocity"),
     "score": {"sigma": "", "index": "schedule"},
-    "residual": {"none": ""},
+    "residual": {"none": "", "sigma": ""},
     "denoised": {"sigma": ""},
 }
 """By parameterisation and time map: the field that the two need besides, empty for none."""

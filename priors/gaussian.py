@@ -1,12 +1,14 @@
-"""Denoisers of Gaussian noise: plain stacks of 3x3 convolutions, trained on white noise of known levels.
+"""Denoisers of Gaussian noise: networks of 3x3 convolutions, trained on white noise of known levels.
 
-`config.json` names the class and its `depth` (convolutions) and `width` (channels between them). All take RGB pictures
-of any size, and their weights have the names of the released files, so that those convert without a change.
+`config.json` names the class and its sizes: `depth` (convolutions) and `width` (channels between them) of the stacks,
+which take RGB pictures of any size and whose weights have the names of the released files, so that those convert
+without a change.
 
     class          predicts          told          source
     DnCNN          residual: noise   nothing       Zhang et al. 2017, "Beyond a Gaussian Denoiser"
     BiasFreeDnCNN  residual: noise   nothing       Mohan et al. 2020, "Robust and Interpretable Blind Image Denoising"
     FFDNet         denoised: image   the level     Zhang et al. 2018, "FFDNet: Toward a Fast and Flexible Solution"
+    NoiseMapUNet   residual: noise   level map     `priors.noise_map`: our own, which `priors.training` trains
 """
 
 from itertools import pairwise
@@ -17,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from priors.declaration import Declaration
-from priors.manifest import MANIFEST, PriorError
+from priors.manifest import MANIFEST, PriorError, PriorInfo
+from priors.noise_map import NoiseMapUNet
 
 CHANNELS = 3
-MAX_DEPTH, MAX_WIDTH = 100, 4096
+STACK = {"depth": (int, range(2, 101)), "width": (int, range(1, 4097))}
 """A configuration that asks for more is a mistake; the network would be built before its file is looked at."""
 
 
@@ -28,6 +31,7 @@ class DnCNN(nn.Module):
     """Convolutions with bias, ReLU between; answers the noise in `y`."""
 
     predicts = ("residual", "none")
+    LIMITS = STACK
 
     def __init__(self, depth: int, width: int):
         super().__init__()
@@ -44,6 +48,7 @@ class BiasFreeDnCNN(nn.Module):
     """
 
     predicts = ("residual", "none")
+    LIMITS = STACK
 
     def __init__(self, depth: int, width: int):
         super().__init__()
@@ -67,6 +72,7 @@ class FFDNet(nn.Module):
     """
 
     predicts = ("denoised", "sigma")
+    LIMITS = STACK
 
     def __init__(self, depth: int, width: int):
         super().__init__()
@@ -81,10 +87,11 @@ class FFDNet(nn.Module):
         return clean[..., :height, :width]
 
 
-GAUSSIAN: dict[str, type[DnCNN | BiasFreeDnCNN | FFDNet]] = {
-    network.__name__: network for network in (DnCNN, BiasFreeDnCNN, FFDNet)
+GAUSSIAN: dict[str, type[DnCNN | BiasFreeDnCNN | FFDNet | NoiseMapUNet]] = {
+    network.__name__: network for network in (DnCNN, BiasFreeDnCNN, FFDNet, NoiseMapUNet)
 }
 """By the `_class_name` of `config.json`."""
+MAX_LEVELS = 8
 
 
 def _convolutions(inputs: int, width: int, outputs: int, depth: int) -> nn.Sequential:
@@ -94,22 +101,30 @@ def _convolutions(inputs: int, width: int, outputs: int, depth: int) -> nn.Seque
 
 def empty_gaussian(config: dict[str, Any], name: str) -> nn.Module:
     """The network that `config` describes, on the meta device: shapes without memory. Raises PriorError."""
+    kind = GAUSSIAN[config["_class_name"]]
     sizes = {key: value for key, value in config.items() if not key.startswith("_")}
-    limits = {"depth": range(2, MAX_DEPTH + 1), "width": range(1, MAX_WIDTH + 1)}
-    if sizes.keys() != limits.keys() or any(type(v) is not int or v not in limits[k] for k, v in sizes.items()):
-        wanted = ", ".join(f"{key} {limit[0]} to {limit[-1]}" for key, limit in limits.items())
-        raise PriorError(f"prior {name}: config.json must give a {config['_class_name']} {wanted} and nothing else")
+    if sizes.keys() != kind.LIMITS.keys() or not all(_fits(sizes[key], *kind.LIMITS[key]) for key in sizes):
+        wanted = ", ".join(f"{key} {limit[0]} to {limit[-1]}" for key, (_, limit) in kind.LIMITS.items())
+        raise PriorError(f"prior {name}: config.json must give a {kind.__name__} {wanted} and nothing else")
     with torch.device("meta"):
-        return GAUSSIAN[config["_class_name"]](**sizes)
+        return kind(**sizes)
 
 
-def check_gaussian(network: nn.Module, declared: Declaration, name: str) -> None:
+def _fits(value: Any, kind: type, limit: range) -> bool:
+    """Whether a number, or each of a few in a list, is one that the class takes."""
+    values = value if kind is list else [value]
+    return type(value) is kind and 0 < len(values) <= MAX_LEVELS and all(type(v) is int and v in limit for v in values)
+
+
+def check_gaussian(network: nn.Module, info: PriorInfo, declared: Declaration) -> None:
     """Raise PriorError where `prior.json` contradicts what `network` predicts or is told."""
-    kind = type(network).__name__
+    kind, name = type(network).__name__, info.name
     if (declared.parameterisation, declared.time_map) != network.predicts:
         parameterisation, time_map = network.predicts
         raise PriorError(
             f"prior {name}: a {kind} is {parameterisation!r} with time_map {time_map!r}, not as {MANIFEST} says"
         )
+    if info.multiple_of % getattr(network, "multiple_of", 1):
+        raise PriorError(f"prior {name}: a {kind} does not take every multiple of {info.multiple_of} pixels")
     if declared.pixel_unshuffle != 1 or declared.learned_variance or declared.class_count is not None:
         raise PriorError(f"prior {name}: a {kind} has no pixel_unshuffle, learned_variance or classes")

@@ -61,7 +61,7 @@ def _load_network(folder: Path, info: PriorInfo, declared: Declaration, device: 
     name, config = info.name, read_config(folder)
     if config["_class_name"] in GAUSSIAN:
         network = empty_gaussian(config, name)
-        check_gaussian(network, declared, name)
+        check_gaussian(network, info, declared)
     else:
         network = empty_unet(folder, config)
         _check_unet(network, info, declared)

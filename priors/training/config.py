@@ -8,11 +8,13 @@ from typing import Any
 
 from priors.declaration import OWN_FIELD
 from priors.manifest import SYMMETRIES
+from priors.noise_map import UNSHUFFLE
 
+NETWORKS = ("unet", "noise-map")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 POSITIVE = (
-    *("crops", "layers", "unshuffle", "groups", "sigma_data", "sigma_min", "noise_std", "learning_rate", "clip_norm"),
+    *("crops", "layers", "groups", "sigma_data", "sigma_min", "noise_std", "learning_rate", "clip_norm"),
     *("checkpoint_every", "readers", "cache_gb"),
 )
 
@@ -43,6 +45,11 @@ class TrainingConfig:
     )
     min_scale: float = option("photographs are shrunk by a factor log-uniform between this and 1", 0.4)
     symmetries: str = option("none, mirror (flips), or dihedral (and quarter turns): how crops are varied", "dihedral")
+    network: str = option(
+        f"{' or '.join(NETWORKS)}: a diffusion prior behind EDM preconditioning, or a bias-free denoiser that is told the "
+        "noise level of every pixel",
+        "unet",
+    )
     widths: tuple[int, ...] = option("channels of each level of the network", (64, 96, 128))
     layers: int = option("residual blocks a level", 2)
     groups: int = option("of the group normalisation", 16)
@@ -81,6 +88,11 @@ class TrainingConfig:
         sizes, widths = self.crop_sizes, self.widths
         return {
             **{name: (0 < getattr(self, name) < math.inf, "greater than 0") for name in POSITIVE},
+            "network": (self.network in NETWORKS, f"one of {', '.join(NETWORKS)}"),
+            "unshuffle": (
+                self.unshuffle > 0 and (self.network == "unet" or self.unshuffle == UNSHUFFLE),
+                f"greater than 0, and {UNSHUFFLE} for a noise-map network",
+            ),
             "widths": (
                 bool(widths) and self.groups > 0 and all(w > 0 and w % self.groups == 0 for w in widths),
                 f"multiples of --groups, {self.groups}",

@@ -41,7 +41,7 @@ class Cost:
 
 def estimate(training: Training) -> Cost:
     """Measure, with steps that change the state: `training` has to be made anew afterwards."""
-    parameters = sum(parameter.numel() for parameter in training.unet.parameters())
+    parameters = sum(parameter.numel() for parameter in training.weights.parameters())
     flop, held = _one_crop(training)
     device = training.processes.device
     if device.type == "cuda":
@@ -62,7 +62,7 @@ def estimate(training: Training) -> Cost:
 def _one_crop(training: Training) -> tuple[float, float]:
     """Operations, and bytes held for the backward pass, of one crop; from the smallest one, for its pixels."""
     size, device = min(training.config.crop_sizes), training.processes.device
-    own = {parameter.untyped_storage().data_ptr() for parameter in training.unet.parameters()}
+    own = {parameter.untyped_storage().data_ptr() for parameter in training.weights.parameters()}
     held: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:

@@ -9,18 +9,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from priors.network import PatchedUNet, build_unet, unet_config
 from priors.store import write_prior
 from priors.training.config import TrainingConfig, TrainingError
 from priors.training.data import Data
 from priors.training.feed import Feed
-from priors.training.objective import Objective, network_dtype
+from priors.training.objective import OBJECTIVES, Objective, network_dtype
 from priors.training.processes import Processes
 from priors.training.start import start_from
 
 
 class Training:
-    """AdamW on the EDM objective, clipped gradients, exponential moving average of the weights.
+    """AdamW on an objective, clipped gradients, exponential moving average of the weights.
 
     A step is a function of the state, the configuration and the photographs alone.
     """
@@ -31,17 +30,16 @@ class Training:
 
         torch.manual_seed(config.seed)
         self.config, self.data, self.processes = config, data, processes
-        self.unet = build_unet(unet_config(3, config.unshuffle, config.widths, config.layers, config.groups))
-        self.source = start_from(config, self.unet) if config.start_from and not checkpoint else ""
-        self.unet.to(processes.device, memory_format=torch.channels_last)
-        self.network = PatchedUNet(self.unet, config.unshuffle)
+        self.objective: Objective = OBJECTIVES[config.network](config, network_dtype(config.precision, processes.device))
+        self.weights, self.network = self.objective.build()
+        self.source = start_from(self.objective, self.weights) if config.start_from and not checkpoint else ""
+        self.weights.to(processes.device, memory_format=torch.channels_last)
         self.shared = processes.share(self.network)
         if config.compile:
             self.shared = torch.compile(self.shared)
-        self.average = EMAModel(self.unet.parameters(), decay=config.ema_decay, use_ema_warmup=True, power=3 / 4)
+        self.average = EMAModel(self.weights.parameters(), decay=config.ema_decay, use_ema_warmup=True, power=3 / 4)
         self.average.to(processes.device)
-        self.optimiser = torch.optim.AdamW(self.unet.parameters(), config.learning_rate, weight_decay=0.0)
-        self.objective = Objective(config, network_dtype(config.precision, processes.device))
+        self.optimiser = torch.optim.AdamW(self.weights.parameters(), config.learning_rate, weight_decay=0.0)
         self.feed = Feed(self._crops, config.readers)
         self.step = 0
         if checkpoint:
@@ -61,10 +59,10 @@ class Training:
             group["lr"] = config.learning_rate_at(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if not nn.utils.clip_grad_norm_(self.unet.parameters(), config.clip_norm).isfinite():
+        if not nn.utils.clip_grad_norm_(self.weights.parameters(), config.clip_norm).isfinite():
             raise TrainingError(f"the gradient of step {self.step} is not finite: try a lower --learning-rate")
         self.optimiser.step()
-        self.average.step(self.unet.parameters())
+        self.average.step(self.weights.parameters())
         self.step += 1
         return processes.mean(loss.detach())
 
@@ -86,17 +84,17 @@ class Training:
     @contextlib.contextmanager
     def averaged(self) -> Iterator[nn.Module]:
         """The network with its averaged weights; the training goes on with its own afterwards."""
-        self.average.store(self.unet.parameters())
-        self.average.copy_to(self.unet.parameters())
+        self.average.store(self.weights.parameters())
+        self.average.copy_to(self.weights.parameters())
         try:
             yield self.network
         finally:
-            self.average.restore(self.unet.parameters())
+            self.average.restore(self.weights.parameters())
 
     def save(self, path: Path) -> None:
         state = {
             "step": self.step,
-            "unet": self.unet.state_dict(),
+            "unet": self.weights.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "photographs": self.data.digest,
@@ -120,7 +118,7 @@ class Training:
                 f"--data {self.config.data} has not the photographs of this run any more. Put them back, or begin "
                 f"another run with --start-from {path.parent / 'prior'}"
             )
-        self.unet.load_state_dict(state["unet"])
+        self.weights.load_state_dict(state["unet"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.source = state["step"], state.get("source", "")
@@ -132,12 +130,9 @@ class Training:
         config = self.config
         manifest = {
             "kind": "pixel",
-            "parameterisation": "edm",
-            "sigma_data": config.sigma_data,
+            **self.objective.declared,
             "sigma_min": config.sigma_min,
             "sigma_max": config.sigma_max,
-            "time_map": config.time_map,
-            "pixel_unshuffle": config.unshuffle,
             "trained_size": max(config.crop_sizes),
             "size_multiple": config.size_multiple,
             "trained_crops": self.step * config.batch_pixels // 64**2,
@@ -147,7 +142,7 @@ class Training:
         }
         draft = folder.with_name(folder.name + ".tmp")
         with self.averaged():
-            write_prior(draft, self.unet, manifest)
+            write_prior(draft, self.weights, manifest)
         folder.mkdir(exist_ok=True)
         for path in sorted(draft.iterdir()):  # the manifest, which has the digest of the weights, comes last
             os.replace(path, folder / path.name)

@@ -37,7 +37,7 @@ class Validation:
         noise = torch.randn(clean.shape, generator=rng).to(clean.device)
         scores = {}
         with self.training.averaged() as network:
-            for sigma in LEVELS:
+            for sigma in (level for level in LEVELS if level <= self.training.config.sigma_max):
                 noisy, levels = clean + sigma * noise, clean.new_full((len(clean),), sigma)
                 denoised = self.training.objective.denoise(network, noisy, levels).clamp(-1, 1)
                 rows = [psnr(x, x0) for x, x0 in zip(denoised, clean, strict=True)]

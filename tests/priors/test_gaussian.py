@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from priors.declaration import Declaration
 from priors.gaussian import GAUSSIAN, BiasFreeDnCNN, DnCNN, FFDNet, check_gaussian, empty_gaussian
 from priors.manifest import PriorError, PriorInfo
+from priors.noise_map import NoiseMapUNet
 from priors.parameterisation import adapt
-from tests.priors.denoisers import random_network
+from tests.priors.denoisers import SIZES, random_network
 
 DECLARED = {
     "DnCNN": Declaration("residual", "none", data_range=(0.0, 1.0)),
     "BiasFreeDnCNN": Declaration("residual", "none", data_range=(0.0, 1.0)),
     "FFDNet": Declaration("denoised", "sigma", data_range=(0.0, 1.0)),
+    "NoiseMapUNet": Declaration("residual", "sigma"),
 }
+INFO = PriorInfo(name="p", multiple_of=4)
 
 
 def noise(*shape: int) -> Tensor:
@@ -25,7 +28,7 @@ def noise(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(8, 8), (6, 21), (13, 7), (1, 1)], ids=str)
-@pytest.mark.parametrize("name", GAUSSIAN)
+@pytest.mark.parametrize("name", [name for name in GAUSSIAN if name != "NoiseMapUNet"])
 def test_every_size_is_taken_and_rows_do_not_influence_each_other(name: str, size: tuple[int, int]) -> None:
     prior = adapt(random_network(name), PriorInfo(name="p", sigma_min=0.01, sigma_max=0.5), DECLARED[name])
     x, sigma = noise(4, 3, *size), torch.tensor([0.001, 0.1, 0.5, 7.0])
@@ -68,7 +71,7 @@ def test_an_odd_picture_is_continued_by_its_border() -> None:
 
 @pytest.mark.parametrize("name", GAUSSIAN)
 def test_an_empty_network_has_shapes_and_no_memory(name: str) -> None:
-    network = empty_gaussian({"_class_name": name, "depth": 4, "width": 8}, "p")
+    network = empty_gaussian({"_class_name": name} | SIZES[name], "p")
     filled = random_network(name).state_dict()
     assert {key: value.shape for key, value in network.state_dict().items()} == {k: v.shape for k, v in filled.items()}
     assert all(parameter.is_meta for parameter in network.parameters())
@@ -114,10 +117,11 @@ def test_configurations_that_describe_no_network_are_refused(config: dict[str, A
         (DnCNN(4, 8), replace(DECLARED["DnCNN"], pixel_unshuffle=2), "has no pixel_unshuffle"),
         (DnCNN(4, 8), replace(DECLARED["DnCNN"], learned_variance=True), "has no pixel_unshuffle, learned_variance"),
         (FFDNet(4, 8), replace(DECLARED["FFDNet"], class_count=3, label=1), "or classes"),
+        (NoiseMapUNet([8, 8], 1), DECLARED["DnCNN"], "a NoiseMapUNet is 'residual' with time_map 'sigma'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_declaration_must_fit_the_network(network: nn.Module, declared: Declaration, message: str) -> None:
-    check_gaussian(network, DECLARED[type(network).__name__], "p")
+    check_gaussian(network, INFO, DECLARED[type(network).__name__])
     with pytest.raises(PriorError, match=f"prior p: .*{message}"):
-        check_gaussian(network, declared, "p")
+        check_gaussian(network, INFO, declared)

@@ -17,7 +17,7 @@ def training(pictures: Path, tmp_path: Path) -> Training:
 
 def test_parameters_and_files_are_as_large_as_it_says(training: Training, tmp_path: Path) -> None:
     cost = estimate(training)
-    assert cost.parameters == sum(parameter.numel() for parameter in training.unet.parameters())
+    assert cost.parameters == sum(parameter.numel() for parameter in training.weights.parameters())
     training.save(tmp_path / "checkpoint.pt")
     training.export(tmp_path / "prior")
     overhead = 60_000  # names and shapes, which matter in so small a network alone
@@ -34,11 +34,11 @@ def test_operations_are_counted_forward_and_backward(training: Training) -> None
         kernel = module.kernel_size[0] * module.kernel_size[1]
         sizes[module] = 2 * kernel * module.in_channels * output[0].numel()
 
-    for module in training.unet.modules():
+    for module in training.weights.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(note)
     training.network(torch.zeros(1, 3, 64, 64), torch.zeros(1))
-    expected = 3 * sum(sizes.values()) - sizes[training.unet.conv_in]  # whose input needs no gradient
+    expected = 3 * sum(sizes.values()) - sizes[training.weights.conv_in]  # whose input needs no gradient
     assert estimate(training).gflop * 1e9 == pytest.approx(expected, rel=0.03)
 
 
@@ -52,7 +52,7 @@ def test_activations_are_those_of_a_whole_step(training: Training) -> None:
     clean = training.data.learnt.batch(0, range(2), 32)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         training.objective.losses(training.network, clean, torch.ones(2), torch.zeros_like(clean)).sum()
-    weights = {parameter.untyped_storage().data_ptr() for parameter in training.unet.parameters()}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in training.weights.parameters()}
     expected = sum(storage.nbytes() for address, storage in held.items() if address not in weights)
     assert estimate(training).activation_bytes == pytest.approx(expected, rel=0.1)
 

@@ -1,5 +1,6 @@
 """The EDM objective against its definition, and the arithmetic that a device gets."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,21 +8,21 @@ import torch
 from torch import Tensor
 
 from priors.training.config import TrainingError
-from priors.training.objective import Objective, network_dtype
+from priors.training.objective import EdmObjective, NoiseMapObjective, camera_profile, network_dtype
 from priors.training.processes import training_device
 from tests.priors.training.tiny import CPU, tiny
 
 
 @pytest.fixture
-def objective() -> Objective:
-    return Objective(tiny(Path("data"), Path("out")), torch.float32)
+def objective() -> EdmObjective:
+    return EdmObjective(tiny(Path("data"), Path("out")), torch.float32)
 
 
 def network(x: Tensor, time: Tensor) -> Tensor:
     return 0.3 * x.roll(1, -1) + time.reshape(-1, 1, 1, 1) / 1000
 
 
-def test_the_loss_is_the_weighted_error_of_the_denoiser(objective: Objective) -> None:
+def test_the_loss_is_the_weighted_error_of_the_denoiser(objective: EdmObjective) -> None:
     """Karras et al. 2022, equation 2 and table 1: lambda(sigma) |D(clean + noise) - clean|^2."""
     rng = torch.Generator().manual_seed(0)
     clean, noise = torch.rand(4, 3, 8, 8, generator=rng) * 2 - 1, torch.randn(4, 3, 8, 8, generator=rng)
@@ -32,20 +33,20 @@ def test_the_loss_is_the_weighted_error_of_the_denoiser(objective: Objective) ->
     torch.testing.assert_close(objective.losses(network, clean, sigma, noise), expected, rtol=1e-3, atol=1e-5)
 
 
-def test_levels_are_log_normal_within_their_range(objective: Objective) -> None:
+def test_levels_are_log_normal_within_their_range(objective: EdmObjective) -> None:
     draws = torch.tensor([-10.0, 0.0, 1.0, 10.0])
     expected = torch.tensor([0.005, torch.tensor(-1.3).exp(), torch.tensor(0.2).exp(), 80.0])
     torch.testing.assert_close(objective.levels(draws), expected)
 
 
-def test_bfloat16_is_for_the_network_alone(objective: Objective) -> None:
+def test_bfloat16_is_for_the_network_alone(objective: EdmObjective) -> None:
     seen = []
 
     def convolution(x: Tensor, time: Tensor) -> Tensor:
         seen.append(torch.nn.functional.conv2d(x, torch.ones(3, 3, 1, 1)))
         return seen[-1]
 
-    half = Objective(objective.config, torch.bfloat16)
+    half = EdmObjective(objective.config, torch.bfloat16)
     loss = half.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1), torch.ones(1, 3, 8, 8))
     assert (seen[0].dtype, loss.dtype) == (torch.bfloat16, torch.float32)
     full = objective.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1), torch.ones(1, 3, 8, 8))
@@ -65,3 +66,37 @@ def test_a_cpu_that_only_imitates_bfloat16_computes_in_float32() -> None:
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(TrainingError, match=f"--device {name} cannot be used"):
         training_device(name)
+
+
+@pytest.fixture
+def noise_map() -> NoiseMapObjective:
+    config = dataclasses.replace(tiny(Path("data"), Path("out")), network="noise-map")
+    return NoiseMapObjective(config, torch.float32)
+
+
+def test_a_denoiser_that_answers_the_noise_has_no_loss(noise_map: NoiseMapObjective) -> None:
+    """Of either kind: white in the first sample, of a camera in the second; and the map that it is told is true."""
+    rng = torch.Generator().manual_seed(0)
+    clean, noise = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1, torch.randn(2, 3, 16, 16, generator=rng)
+    sigma = torch.tensor([0.1, 0.3])
+    losses = noise_map.losses(lambda y, level: y - clean, clean, sigma, noise)
+    torch.testing.assert_close(losses, torch.zeros(2), atol=1e-10, rtol=0)
+    losses = noise_map.losses(lambda y, level: level * noise, clean, sigma, noise)
+    torch.testing.assert_close(losses, torch.zeros(2), atol=1e-10, rtol=0)
+    removes_nothing = noise_map.losses(lambda y, level: torch.zeros_like(y), clean, sigma, noise)
+    white = (sigma[0] * noise[0]).square().mean() / sigma[0]
+    torch.testing.assert_close(removes_nothing[0], white)
+    assert removes_nothing[1] > 0
+
+
+def test_the_noise_of_a_camera_grows_with_the_brightness() -> None:
+    """Its variance is linear in the brightness: a tenth in black, 1 in mid-grey, and 1.9 in white."""
+    flat = torch.tensor([-1.0, 0.0, 1.0]).reshape(3, 1, 1, 1).expand(3, 3, 20, 28)
+    expected = torch.tensor([0.1, 1.0, 1.9]).sqrt().reshape(3, 1, 1, 1).expand(3, 1, 20, 28)
+    torch.testing.assert_close(camera_profile(flat), expected)
+
+
+def test_its_denoiser_takes_the_noise_off(noise_map: NoiseMapObjective) -> None:
+    x, sigma = torch.ones(2, 3, 4, 4), torch.tensor([0.1, 0.2])
+    denoised = noise_map.denoise(lambda y, level: y * level.reshape(-1, 1, 1, 1), x, sigma)
+    torch.testing.assert_close(denoised, x * (1 - sigma).reshape(-1, 1, 1, 1))

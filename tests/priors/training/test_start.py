@@ -16,9 +16,9 @@ from tests.priors.training.tiny import CPU, tiny, training_of
 def test_it_begins_with_the_weights_of_the_prior_and_says_so(pictures: Path, unbroken: Path, tmp_path: Path) -> None:
     training = training_of(tiny(pictures, tmp_path, start_from=str(unbroken / "prior")))
     expected = load_prior(unbroken, "prior", CPU).network.unet.state_dict()
-    for key, value in training.unet.state_dict().items():
+    for key, value in training.weights.state_dict().items():
         assert torch.equal(value, expected[key])
-    for average, weight in zip(training.average.shadow_params, training.unet.parameters(), strict=True):
+    for average, weight in zip(training.average.shadow_params, training.weights.parameters(), strict=True):
         assert torch.equal(average, weight)
     training.advance()
     training.export(tmp_path / "prior")

@@ -15,7 +15,7 @@ from tests.priors.training.tiny import CPU, tiny, training_of
 
 
 def weights(training: Training) -> list[torch.Tensor]:
-    return [value.clone() for value in training.unet.state_dict().values()]
+    return [value.clone() for value in training.weights.state_dict().values()]
 
 
 def test_a_loaded_state_goes_on_as_the_saved_one_to_the_bit(pictures: Path, tmp_path: Path) -> None:
@@ -69,13 +69,13 @@ def test_what_is_exported_is_the_average_not_the_last_step(pictures: Path, tmp_p
     training = training_of(tiny(pictures, tmp_path, ema_decay=0.9))
     for _ in range(6):
         training.advance()
-    last = {key: value.clone() for key, value in training.unet.state_dict().items()}
+    last = {key: value.clone() for key, value in training.weights.state_dict().items()}
     training.export(tmp_path / "prior")
     exported = load_prior(tmp_path, "prior", CPU).network.unet.state_dict()
     averages = dict(
-        zip((name for name, _ in training.unet.named_parameters()), training.average.shadow_params, strict=True)
+        zip((name for name, _ in training.weights.named_parameters()), training.average.shadow_params, strict=True)
     )
-    for key, value in training.unet.state_dict().items():
+    for key, value in training.weights.state_dict().items():
         assert torch.equal(value, last[key])  # the training itself goes on with its own weights
         torch.testing.assert_close(exported[key], averages[key].half().float(), rtol=0, atol=0)
     assert any(not torch.equal(averages[key].half(), last[key].half()) for key in last)
@@ -135,7 +135,7 @@ def test_shares_of_a_step_add_up_to_it(pictures: Path, tmp_path: Path) -> None:
         training.processes = Processes(CPU)
         training.processes.rank, training.processes.count = rank, count
         training.advance()
-        return [parameter.grad for parameter in training.unet.parameters()]
+        return [parameter.grad for parameter in training.weights.parameters()]
 
     shares = [gradients(rank, 3) for rank in range(3)]
     for whole, *parts in zip(gradients(0, 1), *shares, strict=True):
