@@ -72,7 +72,7 @@ def test_a_warm_worker_that_does_not_take_what_was_left_to_it_delays_it_only(
     queue: DbosQueue, sleepers: Sleepers, end: signal.Signals | None
 ) -> None:
     warm, cold = warm_and_cold_worker(queue, sleepers)
-    warm.send_signal(signal.SIGSTOP)
+    sleepers.freeze(warm)
     job = sleepers.job("sleep", s=0.01, **PRIOR)
     queue.submit([job])
     wait_for(lambda: handed_over(queue) == {job.id}, "the hand-over")

@@ -114,7 +114,7 @@ def test_a_frozen_worker_is_declared_dead_and_stops_when_it_wakes(queue: DbosQue
     jobs = [sleepers.job("sleep", s=1.0) for _ in range(3)]
     queue.submit(jobs)
     wait_for(lambda: len(sleepers.notes("start")) == 3, "three starts")
-    frozen.send_signal(signal.SIGSTOP)
+    sleepers.freeze(frozen)
     sleepers.worker(lease_s=2)
     records = wait_until_ended(queue, jobs)
     assert {(record.status, record.attempt) for record in records} == {("succeeded", 2)}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -42,6 +43,14 @@ class Sleepers:
         self._started.append(process)
         return process
 
+    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+        """Stop it in between its writes: a process that is frozen while it holds SQLite's lock holds up all others."""
+        process.send_signal(signal.SIGSTOP)
+        while not all(_is_writable(path) for path in self.folder.glob("*.sqlite")):
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.02)
+            process.send_signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         for process in self._started:
             if process.poll() is None:
@@ -72,6 +81,18 @@ class Sleepers:
             fingerprint="f",
             deadline_at=None if deadline_s is None else time.time() + deadline_s,
         )
+
+
+def _is_writable(database: Path) -> bool:
+    connection = sqlite3.connect(database, timeout=0.1, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def wait_for(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
