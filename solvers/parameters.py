@@ -19,6 +19,14 @@ def check_fields(params: Any) -> None:
             check_value(item.name, value, item.metadata)
 
 
+def check_mode(params: Any, settings: type[Any]) -> None:
+    """Raise ValueError naming the first field that is given and that the mode, whose `settings` they are, lacks."""
+    own = {item.name for item in dataclasses.fields(settings)} | {"mode"}
+    for item in dataclasses.fields(params):
+        if item.name not in own and getattr(params, item.name) is not None:
+            raise ValueError(f"{item.name}: not a parameter of mode {params.mode!r}")
+
+
 def check_value(name: str, value: Any, bounds: Any) -> None:
     if "among" in bounds and value not in bounds["among"]:
         raise ValueError(f"{name}: {value!r} is not one of {', '.join(bounds['among'])}")

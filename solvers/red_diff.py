@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from solvers.discrepancy import RULES
 from solvers.levels import ORDERS, WEIGHTINGS
 from solvers.noise import NoiseStream
-from solvers.parameters import bounded, check_fields
+from solvers.parameters import bounded, check_fields, check_mode
 from solvers.query import Problem, Solver
 from solvers.red_diff_fast import FastSettings, red_diff_fast
 from solvers.red_diff_paper import ENDINGS, VARIANCES, PaperSettings, red_diff_paper
@@ -70,10 +70,7 @@ class RedDiffParameters:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        own = {item.name for item in dataclasses.fields(MODES[self.mode])} | {"mode"}
-        for item in dataclasses.fields(self):
-            if item.name not in own and getattr(self, item.name) is not None:
-                raise ValueError(f"{item.name}: not a parameter of mode {self.mode!r}")
+        check_mode(self, MODES[self.mode])
         if self.degrees_of_freedom is not None and self.likelihood != "student_t":
             raise ValueError("degrees_of_freedom: only of likelihood 'student_t'")
 

@@ -11,13 +11,17 @@ import math
 from dataclasses import dataclass
 
 from solvers.camera_noise import CameraNoise, estimate_camera_noise
+from solvers.diffusion_vi import DiffusionSettings
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators.identity import Identity
-from solvers.parameters import bounded, check_fields
+from solvers.parameters import bounded, check_fields, check_mode
 from solvers.query import Problem, Solution, Solver
 from solvers.score_dvi_fast import FastSettings, posterior_mean, score_dvi_fast
+from solvers.score_dvi_paper import PaperSettings
 from solvers.symmetry import SYMMETRIES
+
+Settings = FastSettings | PaperSettings | DiffusionSettings
 
 KAPPA = 2.0
 """beta0 / (sigma^2 b8): a likelihood that takes pixels for independent counts correlated data b8 times over.
@@ -35,25 +39,47 @@ WHITE_SWEEPS = 4
 """Eight passes, one under every symmetry."""
 
 
+MODES: dict[str, type[Settings]] = {"fast": FastSettings, "paper": PaperSettings, "diffusion": DiffusionSettings}
+"""What each mode has to say, with its defaults."""
+
+
 @dataclass(frozen=True)
 class ScoreDviParameters:
-    """Parameters of ScoreDVI; None means that the noise decides. Raises ValueError naming the field."""
+    """Parameters of all modes; None means that the noise decides, or the default of the mode. A field that the mode
+    does not have is an error.
 
-    sweeps: int | None = bounded(ge=1, le=100)
-    """Most sweeps, two denoiser passes each for every component; 12. White noise takes them all, 4 by default."""
-    components: int = bounded(1, ge=1, le=8)
-    """Denoisers in the mixture."""
+    Raises ValueError naming the field.
+    """
+
+    mode: str = bounded("fast", among=tuple(MODES))
+    components: int | None = bounded(ge=1, le=8)
+    """`fast`, `paper`: denoisers in the mixture; 1."""
     prior_weight: float | None = bounded(gt=0, le=100)
-    """lambda."""
+    """`fast`, `paper`: lambda; by the level of the noise."""
     beta0: float | None = bounded(gt=0, le=100)
-    """Rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]."""
+    """Rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]. By the noise in
+    `fast` and `paper`; 0.01 in `diffusion`, where it is b0."""
+    sweeps: int | None = bounded(ge=1, le=100)
+    """`fast`: most sweeps, two denoiser passes each for every component; 12. White noise takes them all, 4 by
+    default."""
     tolerance: float | None = bounded(ge=0, le=10)
-    """Change of the estimate at which the sweeps end, as a fraction of the posterior's deviation; 0.18."""
+    """`fast`: change of the estimate at which the sweeps end, as a fraction of the posterior's deviation; 0.18."""
     symmetry: str | None = bounded(among=tuple(SYMMETRIES))
-    """How the picture is mirrored and turned between sweeps; none."""
+    """`fast`: how the picture is mirrored and turned between sweeps; none."""
+    iterations: int | None = bounded(ge=1, le=5000)
+    """`paper`: steps of Adam, one denoiser call each for every component; 400."""
+    draws: int | None = bounded(ge=1, le=64)
+    """`paper`: Monte-Carlo samples of every step, the rows of its calls; 5."""
+    learning_rate: float | None = bounded(gt=0, le=1)
+    """`paper`: step size of Adam; 0.001."""
+    steps: int | None = bounded(ge=1, le=1000)
+    """`diffusion`: denoiser calls; 100."""
+    temperature: float | None = bounded(gt=0, le=10)
+    """`diffusion`: of the likelihood, which counts 1 / temperature times; 0.2."""
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_mode(self, MODES[self.mode])
 
 
 def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) -> Solver:
@@ -64,6 +90,8 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
     or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the [-1, 1] scale, `noise_b8`, `sweeps`.
     """
     y = problem.measurement
+    if params.mode != "fast":
+        raise NotImplementedError(params.mode)
     if not isinstance(problem.operator, Identity) or len(y) != 1:
         raise ValueError("ScoreDVI denoises one picture at a time")
     found = noise_of(problem)
@@ -100,7 +128,8 @@ def settings_of(params: ScoreDviParameters, found: CameraNoise) -> FastSettings:
         "prior_weight": prior_weight(found.sigma),
         "sweeps": sweeps,
     }
-    given = {name: value for name, value in dataclasses.asdict(params).items() if value is not None}
+    own = {item.name for item in dataclasses.fields(FastSettings)}
+    given = {name: value for name, value in vars(params).items() if name in own and value is not None}
     return FastSettings(**(chosen | given))
 
 

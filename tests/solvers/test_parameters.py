@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from solvers.parameters import bounded, check_fields
+from solvers.parameters import bounded, check_fields, check_mode
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,23 @@ def test_defaults_and_values_at_their_bounds():
 def test_a_value_out_of_bounds_is_named(field, value, why):
     with pytest.raises(ValueError, match=f"^{field}: .*{why}"):
         Some(**{field: value})
+
+
+@dataclass(frozen=True)
+class One:
+    """Settings of a mode."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Moded:
+    mode: str = "one"
+    count: int | None = None
+    weight: float | None = None
+
+
+def test_a_field_of_another_mode_is_named():
+    check_mode(Moded(count=3), One)
+    with pytest.raises(ValueError, match="^weight: not a parameter of mode 'one'"):
+        check_mode(Moded(count=3, weight=0.0), One)

@@ -45,11 +45,29 @@ def solve(noisy: Tensor, sigma_y: float = 0.0, **params) -> Solution:
         ("beta0", math.inf),
         ("tolerance", -0.1),
         ("symmetry", "octahedral"),
+        ("mode", "slow"),
     ],
 )
 def test_a_parameter_out_of_bounds_is_named(name, value):
     with pytest.raises(ValueError, match=f"^{name}: "):
         ScoreDviParameters(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "value"),
+    [
+        ("fast", "iterations", 10),
+        ("fast", "steps", 10),
+        ("paper", "sweeps", 4),
+        ("paper", "temperature", 0.5),
+        ("diffusion", "components", 1),
+        ("diffusion", "prior_weight", 1.0),
+        ("diffusion", "learning_rate", 0.1),
+    ],
+)
+def test_a_parameter_of_another_mode_is_named(mode, name, value):
+    with pytest.raises(ValueError, match=f"^{name}: not a parameter of mode '{mode}'"):
+        ScoreDviParameters(mode=mode, **{name: value})
 
 
 @pytest.mark.parametrize(
