@@ -16,7 +16,7 @@ from benchmarks.problems import TASKS, Task, measure, pictures
 from benchmarks.rivals import parameters_of
 from benchmarks.served import folder_of, served
 from priors.base import Prior
-from solvers.calibration import read_calibration
+from solvers.calibration import read_calibrations
 from solvers.catalogue import SOLVERS
 from solvers.drive import drive
 from solvers.noise import NoiseStream
@@ -58,7 +58,7 @@ def row(prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home
     restored = [restore(prior, method, task, problem, seed) for method in SHOWN[1:]]
     name, parameters = parameters_of(SHOWN[0], prior, task, problem)
     solver = SOLVERS[name].solve(problem, parameters, NoiseStream(seed))
-    calibration = read_calibration(home, prior.info.digest, task.preset)
+    calibration = read_calibrations(home, prior.info.digest)[task.preset]
     settings = UncertaintySettings(task.preset, calibration=calibration)
     solution = drive(with_uncertainty(solver, problem, settings, NoiseStream(seed)), prior.denoise)
     error, deviation = (solution.x - truth).abs(), solution.deviation

@@ -6,7 +6,8 @@ where the same level is twice as large. It is doubled here and nowhere else.
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,22 +18,19 @@ from service.operators import Load, build
 from service.queue.base import Json
 from service.shapes import from_measurement, measured_channels, operator_of
 from service.storage import BlobMissing
-from solvers.calibration import Calibration
+from solvers.calibration import DEFAULTS, Calibration
 from solvers.catalogue import SOLVERS
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators.base import AnyOperator
 from solvers.operators.mask import Mask
 from solvers.operators.series import last_part
-from solvers.presets import preset
+from solvers.presets import nearest_task, preset
 from solvers.query import Problem, Solver
 from solvers.uncertainty import UncertaintySettings, with_uncertainty
 
 LEAST_MEMBERS = 2
 """Of an ensemble, or of particles."""
-
-
-TASK_OF = {"mask": "inpaint", "downsample": "super_resolution", "blur": "deblur", "identity": "denoise"}
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class PriorFacts:
 
     symmetry: str = "none"
     """That it declares, for a request that leaves it open."""
-    calibration: Calibration = Calibration()
-    """Of its uncertainty, for the task of the request."""
+    calibrations: Mapping[str, Calibration] = field(default_factory=lambda: DEFAULTS)
+    """Of its uncertainty, by task."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,11 @@ def formulate(
     return Formulation(
         problem=Problem(measurement, operator, sigma_y),
         solver=request["solver"],
-        parameters=resolve_parameters(request, sigma_y, prior.symmetry),
+        parameters=resolve_parameters(request, operator, sigma_y, prior.symmetry),
         seed=int(request["seed"]),
         sigma01=sigma01,
         noise_was_estimated=estimated,
-        ensemble=resolve_ensemble(request, prior),
+        ensemble=resolve_ensemble(request, operator, prior),
     )
 
 
@@ -121,9 +119,10 @@ def build_operator(
     return build(described, shapes, load, device)
 
 
-def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> Any:
-    """Of RED-Diff: the preset of the task and the symmetry of the prior, under what the client gave; the paper's mode
-    has its own defaults in place of presets. Solvers that sample, and particles, are told how many are wanted.
+def resolve_parameters(request: Json, operator: AnyOperator, sigma_y: float, symmetry: str) -> Any:
+    """Of RED-Diff: the preset of what the operator has done and the symmetry of the prior, under what the client gave;
+    the paper's mode has its own defaults in place of presets. Solvers that sample, and particles, are told how many are
+    wanted.
     """
     given: dict[str, Any] = {key: value for key, value in request["params"].items() if value is not None}
     parameters = SOLVERS[request["solver"]].parameters
@@ -133,26 +132,19 @@ def resolve_parameters(request: Json, sigma_y: float, symmetry: str) -> Any:
         return parameters(**given)
     if given["mode"] == "particles" and request["num_samples"]:
         given = {"particles": max(LEAST_MEMBERS, request["num_samples"])} | given
-    return dataclasses.replace(
-        preset(nearest_task(request), request["preset"], sigma_y), **({"symmetry": symmetry} | given)
-    )
+    chosen = preset(request["task"], request["preset"], sigma_y, operator)
+    return dataclasses.replace(chosen, **({"symmetry": symmetry} | given))
 
 
-def nearest_task(request: Json) -> str:
-    """That whose presets and calibration fit: what a single operator has done is the task of that operator."""
-    if request["task"] != "restore":
-        return request["task"]
-    return TASK_OF.get(request["operator"]["kind"], "restore")
-
-
-def resolve_ensemble(request: Json, prior: PriorFacts) -> UncertaintySettings | None:
+def resolve_ensemble(request: Json, operator: AnyOperator, prior: PriorFacts) -> UncertaintySettings | None:
     """None where neither uncertainty nor samples were asked for, and where the solver has samples of its own."""
     uncertainty, samples = request["uncertainty"], request["num_samples"]
     has_its_own = request["solver"] != "red_diff" or request["params"]["mode"] == "particles"
     if uncertainty is None and (has_its_own or not samples):
         return None
     members = max(LEAST_MEMBERS, samples, uncertainty["samples"] if uncertainty else 0)
-    return UncertaintySettings(nearest_task(request), samples=members, calibration=prior.calibration)
+    task = nearest_task(request["task"], operator)
+    return UncertaintySettings(task, samples=members, calibration=prior.calibrations.get(task, Calibration()))
 
 
 def sigma01_of(noise: Json) -> float:

@@ -19,13 +19,13 @@ from service import imaging
 from service.application import apply
 from service.artifacts import Artifacts
 from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome, OutOfMemory, PriorLoadFailed
-from service.formulate import Formulation, PriorFacts, formulate, nearest_task, to_image_range
+from service.formulate import Formulation, PriorFacts, formulate, to_image_range
 from service.outcome import Result
 from service.progress import ProgressReport, finished
 from service.queue.base import Claim, JobFailed, Json, Reporter, WorkerBroken
 from service.settings import Settings
 from service.storage import BlobMissing, Storage, input_key
-from solvers.calibration import read_calibration
+from solvers.calibration import read_calibrations
 from solvers.operators.base import OperatorError
 from solvers.query import Solution, SolverDiverged
 from solvers.red_diff import RedDiffParameters, settings_of
@@ -206,10 +206,10 @@ def parameters_of(formulation: Formulation) -> Json:
 
 def facts_of(shelf: Shelf, request: Json) -> PriorFacts:
     """What the folder of the prior says; nothing where it cannot be read: the engine will say what is wrong."""
-    prior, digest, task = request["prior"], request["prior_digest"], nearest_task(request)
+    prior, digest = request["prior"], request["prior_digest"]
     try:
         folder = shelf.home(prior) / prior
-        return PriorFacts(read_manifest(folder).symmetries, read_calibration(folder, digest, task))
+        return PriorFacts(read_manifest(folder).symmetries, read_calibrations(folder, digest))
     except PriorError:
         return PriorFacts()
     except ValueError as error:

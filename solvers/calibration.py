@@ -43,27 +43,27 @@ DEFAULTS = {
 """For priors that nobody measured: near those of the bundled one. Other tasks keep the spread as it is."""
 
 
-def read_calibration(folder: Path, digest: str, task: str) -> Calibration:
-    """That of a prior for a task, or the default where it has none or has it of other weights than `digest`.
+def read_calibrations(folder: Path, digest: str) -> dict[str, Calibration]:
+    """Those of a prior by task, with the defaults for what it has not, or has of other weights than `digest`.
 
     Raises ValueError for a file that is no calibration.
     """
-    default = DEFAULTS.get(task, Calibration())
     path = folder / FILE
     if not path.is_file():
-        return default
+        return DEFAULTS
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields["sha256"] != digest or task not in fields["tasks"]:
-            return default
-        row = fields["tasks"][task]
-        return Calibration(float(row["scale"]), float(row["growth"]), measured=True)
-    except (KeyError, TypeError, ValueError) as error:
+        if fields["sha256"] != digest:
+            return DEFAULTS
+        rows = fields["tasks"].items()
+        found = {task: Calibration(float(row["scale"]), float(row["growth"]), measured=True) for task, row in rows}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no calibration: {error!r}") from error
+    return DEFAULTS | found
 
 
 def write_calibrations(folder: Path, digest: str, calibrations: dict[str, Calibration]) -> Path:
-    """By task, for `read_calibration`; replaces what was there."""
+    """By task, for `read_calibrations`; replaces what was there."""
     rows = {task: {"scale": round(c.scale, 3), "growth": round(c.growth, 3)} for task, c in calibrations.items()}
     path = folder / FILE
     path.write_text(json.dumps({"sha256": digest, "tasks": rows}, indent=1) + "\n", encoding="utf-8")

@@ -53,6 +53,7 @@ STARTS = {
 }
 """By task; `restore` is for operators that are none of the others, chains among them."""
 TASK_OF: dict[type, str] = {
+    Identity: "denoise",
     Mask: "inpaint",
     Downsample: "super_resolution",
     Blur: "deblur",
@@ -64,26 +65,23 @@ TASK_OF: dict[type, str] = {
 """What restoring the measurement of an operator is called."""
 
 
+def nearest_task(task: str, operator: AnyOperator) -> str:
+    """The task whose start and calibration fit: to `restore` what a single operator has done is the task of that."""
+    return TASK_OF.get(type(operator), task) if task == "restore" else task
+
+
 def preset(task: str, name: str, sigma_y: float, operator: AnyOperator | None = None) -> RedDiffParameters:
     """The parameters of `task` at a preset (fast, balanced, quality).
 
-    sigma_y: noise of the measurement on the [-1, 1] scale. operator: of the task `restore`, which then starts as the
-    task that has this operator; its calls stay those of `restore`. The symmetry is left open: it belongs to the prior.
-    The figures above are with `dihedral`, which the bundled one has. KeyError for another task or preset.
+    sigma_y: noise of the measurement on the [-1, 1] scale. operator: of the task `restore`, see `nearest_task`. The
+    symmetry is left open: it belongs to the prior. The figures above are with `dihedral`, which the bundled one has.
+    KeyError for another task or preset.
     """
-    if task == "denoise":
+    nearest = task if operator is None else nearest_task(task, operator)
+    if nearest == "denoise":
         return RedDiffParameters(steps=DENOISE_STEPS[name])
-    if task == "restore" and isinstance(operator, Identity):
-        return RedDiffParameters(steps=STEPS[name])
-    start = start_of(task, operator)
-    return RedDiffParameters(
-        steps=STEPS[name], prior_weight=start.prior_weight, sigma_max=max(start.sigma_max, sigma_y)
-    )
-
-
-def start_of(task: str, operator: AnyOperator | None) -> Start:
-    if task != "restore":
-        return STARTS[task]
-    if isinstance(operator, Quantise):  # the error of the start is known: that of rounding
-        return Start(2 / operator.top / math.sqrt(12), 1.0)
-    return STARTS[TASK_OF.get(type(operator), task)]
+    start = STARTS[nearest]
+    if isinstance(operator, Quantise) and task == "restore":  # the error of the start is known: that of rounding
+        start = Start(2 / operator.top / math.sqrt(12), 1.0)
+    sigma_max = max(start.sigma_max, sigma_y)
+    return RedDiffParameters(steps=STEPS[name], prior_weight=start.prior_weight, sigma_max=sigma_max)

@@ -161,7 +161,7 @@ def test_each_solver_has_its_parameters_and_samples(rgb01: np.ndarray) -> None:
 
 def test_an_ensemble_is_run_for_uncertainty_and_for_samples(rgb01: np.ndarray) -> None:
     assert formulation("denoise", rgb01).ensemble is None
-    prior = PriorFacts(calibration=Calibration(2.0))
+    prior = PriorFacts(calibrations={"denoise": Calibration(2.0)})
     asked = formulation("denoise", rgb01, prior=prior, uncertainty={"samples": 5}, num_samples=3).ensemble
     assert asked is not None
     assert (asked.samples, asked.task, asked.calibration.scale) == (5, "denoise", 2.0)
@@ -184,3 +184,29 @@ def test_nothing_in_the_holes_of_an_operator_reaches_the_solver(rgb01: np.ndarra
     made = formulation("restore", rgb01, operator=operator, solver="dps")
     assert not made.problem.measurement[..., 5:15, 10:20].any()
     assert torch.equal(made.problem.measurement[..., :5, :], to_solver_range(rgb01, CPU)[..., :5, :])
+
+
+@pytest.mark.parametrize(
+    ("operator", "task", "sigma_max"),
+    [
+        ({"kind": "identity"}, "denoise", None),
+        ({"kind": "grey"}, "colourise", 10.0),
+        ({"kind": "jpeg", "quality": 20}, "jpeg", 0.15),
+        ({"kind": "clip", "gain": 2.0}, "hdr", 0.6),
+        ({"kind": "gamma", "gamma": 2.2}, "tone", 0.3),
+        ({"kind": "blur", "kernel": {"kind": "gaussian", "width": 1.0}}, "deblur", 0.6),
+        ({"kind": "mask", "pattern": {"kind": "random", "missing": 0.5}}, "inpaint", 0.3),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_restoring_begins_as_the_task_of_its_operator(
+    rgb01: np.ndarray, operator: dict[str, Any], task: str, sigma_max: float | None
+) -> None:
+    """Its parameters are those of the preset of that task, and its uncertainty has the calibration of that task."""
+    prior = PriorFacts(calibrations={task: Calibration(2.0)})
+    grey = np.repeat(rgb01[..., :1], 3, axis=-1)
+    made = formulation(
+        "restore", grey, operator=operator, noise={"sigma": 0.01}, uncertainty={"samples": 2}, prior=prior
+    )
+    assert made.parameters.sigma_max == sigma_max
+    assert made.ensemble is not None and (made.ensemble.task, made.ensemble.calibration.scale) == (task, 2.0)

@@ -7,7 +7,7 @@ from solvers.calibration import (
     DEFAULTS,
     FILE,
     Calibration,
-    read_calibration,
+    read_calibrations,
     write_calibrations,
 )
 
@@ -28,24 +28,24 @@ def test_nothing_is_less_certain_than_a_value_that_may_be_anything():
 
 def test_what_is_written_is_read_as_measured(tmp_path):
     write_calibrations(tmp_path, "abc", MEASURED)
-    assert read_calibration(tmp_path, "abc", "inpaint") == Calibration(1.5, 0.0, measured=True)
-    assert read_calibration(tmp_path, "abc", "super_resolution") == Calibration(0.7, 0.4, measured=True)
+    assert read_calibrations(tmp_path, "abc")["inpaint"] == Calibration(1.5, 0.0, measured=True)
+    assert read_calibrations(tmp_path, "abc")["super_resolution"] == Calibration(0.7, 0.4, measured=True)
 
 
 def test_a_prior_that_nobody_measured_has_defaults(tmp_path):
-    assert read_calibration(tmp_path, "abc", "inpaint") == DEFAULTS["inpaint"]
-    assert read_calibration(tmp_path, "abc", "restore") == Calibration()
-    assert not read_calibration(tmp_path, "abc", "inpaint").measured
+    assert read_calibrations(tmp_path, "abc")["inpaint"] == DEFAULTS["inpaint"]
+    assert "restore" not in read_calibrations(tmp_path, "abc")
+    assert not read_calibrations(tmp_path, "abc")["inpaint"].measured
 
 
 def test_numbers_of_other_weights_or_of_other_tasks_do_not_count(tmp_path):
     write_calibrations(tmp_path, "abc", MEASURED)
-    assert read_calibration(tmp_path, "other", "inpaint") == DEFAULTS["inpaint"]
-    assert read_calibration(tmp_path, "abc", "denoise") == DEFAULTS["denoise"]
+    assert read_calibrations(tmp_path, "other")["inpaint"] == DEFAULTS["inpaint"]
+    assert read_calibrations(tmp_path, "abc")["denoise"] == DEFAULTS["denoise"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"sha256": "abc", "tasks": {"inpaint": {"scale": "much"}}}'])
 def test_a_damaged_file_is_an_error(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(ValueError, match=FILE):
-        read_calibration(tmp_path, "abc", "inpaint")
+        read_calibrations(tmp_path, "abc")["inpaint"]
