@@ -9,6 +9,9 @@ class PriorOut(ResponseModel):
     id: str
     object: Literal["prior"] = "prior"
     is_default: bool
+    """Of the solvers that restore anything; see `default_of`."""
+    default_of: list[str] = []
+    """The solvers that take it where a request names no prior."""
     kind: Literal["pixel", "latent"] = "pixel"
     """What its network sees: the picture itself, or the latents of an autoencoder. The latter inpaints and upscales in
     mode `fast`, and its decoder's error is in every answer."""
@@ -79,6 +82,8 @@ class InfoOut(ResponseModel):
     version: str
     tasks: list[str]
     default_prior: str
+    default_denoiser: str = ""
+    """What `score_dvi` takes in its place."""
     workers: int
     limits: LimitsOut
     features: dict[str, bool]

@@ -42,7 +42,7 @@ class CommonOptions(RequestModel):
     """Fields of every restoring task, without the pictures."""
 
     prior: Annotated[str, Field(max_length=100)] | None = Field(
-        None, description="name; the default prior where absent"
+        None, description="name; the default of the solver where absent"
     )
     solver: Annotated[str, Field(max_length=100)] = "red_diff"
     params: SolverParams = Field({}, validate_default=True, description="of the solver; see `/v1/solvers`")
@@ -109,7 +109,12 @@ class SuperResolutionOptions(CommonOptions):
 
 class DenoiseOptions(CommonOptions):
     task: Literal["denoise"] = "denoise"
-    noise: Noise = Field("auto", description="level, or `auto`: estimated, as if it were white")
+    solver: Annotated[str, Field(max_length=100)] = Field(
+        "score_dvi", description="`score_dvi` is for photographs; every other solver takes the noise to be white"
+    )
+    noise: Noise = Field(
+        "auto", description="level, or `auto`: estimated; by other solvers than `score_dvi` as if it were white"
+    )
 
 
 class DeblurOptions(CommonOptions):

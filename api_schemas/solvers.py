@@ -9,9 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from api_schemas.base import RequestModel
 from api_schemas.samplers import DapsParams, DdnmParams, DiffpirParams, DpsParams, PigdmParams
+from api_schemas.score_dvi import ScoreDviParams, Symmetry
 
 Weighting = Literal["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"]
-Symmetry = Literal["none", "mirror", "dihedral"]
 TimestepOrder = Literal["descending", "ascending", "random"]
 Likelihood = Literal["gaussian", "student_t"]
 Discrepancy = Literal["none", "weight", "stop"]
@@ -128,10 +128,11 @@ class RedDiffParams(RequestModel):
         return value
 
 
-SolverName = Literal["red_diff", "dps", "pigdm", "ddnm", "diffpir", "daps"]
-SolverParams = RedDiffParams | DpsParams | PigdmParams | DdnmParams | DiffpirParams | DapsParams
+SolverName = Literal["red_diff", "score_dvi", "dps", "pigdm", "ddnm", "diffpir", "daps"]
+SolverParams = RedDiffParams | ScoreDviParams | DpsParams | PigdmParams | DdnmParams | DiffpirParams | DapsParams
 PARAMS: dict[str, type[RequestModel]] = {
     "red_diff": RedDiffParams,
+    "score_dvi": ScoreDviParams,
     "dps": DpsParams,
     "pigdm": PigdmParams,
     "ddnm": DdnmParams,

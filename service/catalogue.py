@@ -11,6 +11,7 @@ from service.settings import Settings
 
 LINEAR_ONLY = frozenset({"ddnm"})
 NEEDS_GRADIENT = frozenset({"dps", "pigdm"})
+DENOISERS = frozenset({"score_dvi"})
 """As in `solvers.catalogue`, which imports torch; a test compares them."""
 
 
@@ -44,6 +45,19 @@ SOLVERS: dict[str, SolverOut] = {
             hint="aims at the mean of the posterior with few calls; one denoiser call a step",
             params_schema=PARAMS["red_diff"].model_json_schema(),
             presets=PRESETS,
+        ),
+        SolverOut(
+            name="score_dvi",
+            title="ScoreDVI: blind denoising of photographs by score priors and variational inference",
+            reference="Cheng, Liu, Tan: Score Priors Guided Deep Variational Inference for Unsupervised Real-World "
+            "Single Image Denoising, 2023, arXiv:2308.04682",
+            tasks=["denoise"],
+            operators="linear",
+            differentiates=False,
+            hint="for the noise of cameras, which depends on the brightness and is correlated; two denoiser calls a "
+            "sweep; tells the posterior deviation and the noise of each pixel; a clean picture comes back as it is",
+            params_schema=PARAMS["score_dvi"].model_json_schema(),
+            presets={},
         ),
         sampler(
             "dps",
@@ -87,6 +101,11 @@ class Catalogue:
     def __init__(self, settings: Settings):
         self.shelf = settings.shelf
         self.default_prior = settings.default_prior
+        self.default_denoiser = settings.default_denoiser
+
+    def default_of(self, solver: str) -> str:
+        """The prior that `solver` asks where a request names none."""
+        return self.default_denoiser if solver in DENOISERS else self.default_prior
 
     def priors(self) -> list[PriorOut]:
         """Every usable prior by name. A damaged one is left out and logged: it must not hide the others."""
@@ -99,6 +118,7 @@ class Catalogue:
         return PriorOut(
             id=info.name,
             is_default=info.name == self.default_prior,
+            default_of=[solver for solver in SOLVERS if self.default_of(solver) == info.name],
             kind=info.kind,
             parameterisation=info.parameterisation,
             channels=info.channels,

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from api_schemas.operators import is_linear
 from api_schemas.solvers import PARAMS
-from service.catalogue import SOLVERS, Catalogue
+from service.catalogue import DENOISERS, SOLVERS, Catalogue
 from service.problems import Refused, refused_by_pydantic, refused_fields, wrong_field
 from service.queue.base import Json
 from service.shapes import operator_of
@@ -16,7 +16,8 @@ LATENT_TASKS = ("inpaint", "super_resolution")
 
 
 def check_solver(request: Json) -> None:
-    """Raises `unknown_solver`, and `operator_invalid` where a solver for linear operators is given another."""
+    """Raises `unknown_solver`, `operator_invalid` where a solver for linear operators is given another, and
+    `validation_failed` for what a blind denoiser has not."""
     solver, operator = SOLVERS.get(request["solver"]), operator_of(request)
     if solver is None or request["task"] not in solver.tasks:
         able = ", ".join(name for name, each in SOLVERS.items() if request["task"] in each.tasks)
@@ -26,14 +27,18 @@ def check_solver(request: Json) -> None:
         able = ", ".join(name for name, each in SOLVERS.items() if each.operators == "any")
         detail = f"{solver.name} needs a linear operator; others do not: {able}"
         raise wrong_field("/operator", "nonlinear", detail, problem_code="operator_invalid")
+    if solver.name in DENOISERS and request["num_samples"]:
+        raise wrong_field("/num_samples", "unsupported", f"{solver.name} draws no samples; `red_diff` does")
+    if solver.name in DENOISERS and request["noise"] != "auto" and not any(request["noise"].values()):
+        raise wrong_field("/noise", "zero", "there is nothing to remove; give a level above 0, or `auto`")
 
 
 def choose_prior(catalogue: Catalogue, request: Json) -> Json:
     """The prior by name and digest. Raises `not_ready`, `unknown_prior` and `incompatible_prior`."""
-    name = request["prior"]
-    prior = catalogue.prior(catalogue.default_prior if name is None else name)
+    name, default = request["prior"], catalogue.default_of(request["solver"])
+    prior = catalogue.prior(default if name is None else name)
     if prior is None and name is None:
-        raise Refused("not_ready", f"the default prior {catalogue.default_prior!r} cannot be read")
+        raise Refused("not_ready", f"the default prior {default!r} cannot be read")
     if prior is None:
         known = ", ".join(each.id for each in catalogue.priors())
         detail = f"{name!r} is not a prior here; there are: {known}"

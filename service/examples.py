@@ -125,6 +125,7 @@ PRIOR: dict[str, Any] = {
     "id": "natural-v0",
     "object": "prior",
     "is_default": True,
+    "default_of": ["red_diff", "dps", "pigdm", "ddnm", "diffpir", "daps"],
     "kind": "pixel",
     "parameterisation": "edm",
     "channels": 3,
@@ -171,6 +172,7 @@ INFO = {
     "version": "0.1.0",
     "tasks": ["inpaint", "super_resolution", "denoise", "deblur", "restore"],
     "default_prior": "natural-v0",
+    "default_denoiser": "denoiser-v0",
     "workers": 1,
     "limits": {
         "max_file_bytes": 104857600,

@@ -19,14 +19,15 @@ from service.queue.base import Json
 from service.shapes import from_measurement, measured_channels, operator_of
 from service.storage import BlobMissing
 from solvers.calibration import DEFAULTS, Calibration
-from solvers.catalogue import SOLVERS
+from solvers.catalogue import DENOISERS, SOLVERS
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators.base import AnyOperator
 from solvers.operators.mask import Mask
 from solvers.operators.series import last_part
 from solvers.presets import nearest_task, preset
-from solvers.query import Problem, Solver
+from solvers.query import Problem, Solution, Solver
+from solvers.score_dvi import is_clean, noise_of
 from solvers.uncertainty import UncertaintySettings, with_uncertainty
 
 LEAST_MEMBERS = 2
@@ -53,8 +54,10 @@ class Formulation:
     """The dataclass of the solver in `solvers.catalogue`."""
     seed: int
     sigma01: float
-    """The noise level on the wire's scale, given or estimated."""
+    """The noise level on the wire's scale, given or estimated; 0 where it is left to the solver."""
     noise_was_estimated: bool
+    raised: float = 1.0
+    """By what the level is raised for the solver, since channels are equal."""
     ensemble: UncertaintySettings | None = None
 
     def start(self) -> Solver:
@@ -62,6 +65,12 @@ class Formulation:
         noise = NoiseStream(self.seed)
         solver = SOLVERS[self.solver].solve(self.problem, self.parameters, noise)
         return solver if self.ensemble is None else with_uncertainty(solver, self.problem, self.ensemble, noise)
+
+    def estimated01(self, solution: Solution) -> float | None:
+        """The noise level on the wire's scale, by the solver where that estimates it; None where it was given."""
+        by_solver = solution.metrics.get("noise_sigma")
+        estimate = self.sigma01 if by_solver is None else by_solver / 2 / self.raised
+        return estimate if self.noise_was_estimated else None
 
 
 def nothing_stored(sha256: str) -> bytes:
@@ -90,11 +99,17 @@ def formulate(
     if isinstance(last, Mask):
         known = last.observed
         measurement = last.forward(measurement)  # nothing of what lies in the hole may reach the solver
-    estimated = request["noise"] == "auto"
-    sigma01 = estimate_sigma(measurement, known) / 2 if estimated else sigma01_of(request["noise"])
     # The three channels of a grey picture are one measurement, not three: together they may weigh no more than one.
     seen = rgb01 if known is None else rgb01[known.cpu().numpy()]
-    sigma_y = 2 * sigma01 * (math.sqrt(3) if measurement.shape[1] == 3 and is_grey(seen) else 1)
+    raised = math.sqrt(3) if measurement.shape[1] == 3 and is_grey(seen) else 1.0
+    estimated = request["noise"] == "auto"
+    if not estimated:
+        sigma01 = sigma01_of(request["noise"])
+    elif request["solver"] in DENOISERS:
+        sigma01 = level_of_equal_channels(Problem(measurement, operator, 0.0)) if raised > 1 else 0.0
+    else:
+        sigma01 = estimate_sigma(measurement, known) / 2
+    sigma_y = 2 * sigma01 * raised
     return Formulation(
         problem=Problem(measurement, operator, sigma_y),
         solver=request["solver"],
@@ -102,6 +117,7 @@ def formulate(
         seed=int(request["seed"]),
         sigma01=sigma01,
         noise_was_estimated=estimated,
+        raised=raised if sigma_y > 0 else 1.0,
         ensemble=resolve_ensemble(request, operator, prior),
     )
 
@@ -122,10 +138,14 @@ def build_operator(
 def resolve_parameters(request: Json, operator: AnyOperator, sigma_y: float, symmetry: str) -> Any:
     """Of RED-Diff: the preset of what the operator has done and the symmetry of the prior, under what the client gave;
     the paper's mode has its own defaults in place of presets. Solvers that sample, and particles, are told how many are
-    wanted.
+    wanted; a mixture, how many denoisers it has.
     """
     given: dict[str, Any] = {key: value for key, value in request["params"].items() if value is not None}
     parameters = SOLVERS[request["solver"]].parameters
+    if request["solver"] in DENOISERS:
+        of_prior = {"symmetry": symmetry} if given["mode"] == "fast" else {}
+        further = given.pop("components")
+        return parameters(**(of_prior | given), components=1 + len(further) if further else None)
     if request["solver"] != "red_diff":
         return parameters(**given, num_samples=max(1, request["num_samples"]))
     if given["mode"] == "paper":
@@ -137,14 +157,20 @@ def resolve_parameters(request: Json, operator: AnyOperator, sigma_y: float, sym
 
 
 def resolve_ensemble(request: Json, operator: AnyOperator, prior: PriorFacts) -> UncertaintySettings | None:
-    """None where neither uncertainty nor samples were asked for, and where the solver has samples of its own."""
+    """None where neither uncertainty nor samples were asked for, and where the solver has its own."""
     uncertainty, samples = request["uncertainty"], request["num_samples"]
     has_its_own = request["solver"] != "red_diff" or request["params"]["mode"] == "particles"
-    if uncertainty is None and (has_its_own or not samples):
+    if request["solver"] in DENOISERS or (uncertainty is None and (has_its_own or not samples)):
         return None
     members = max(LEAST_MEMBERS, samples, uncertainty["samples"] if uncertainty else 0)
     task = nearest_task(request["task"], operator)
     return UncertaintySettings(task, samples=members, calibration=prior.calibrations.get(task, Calibration()))
+
+
+def level_of_equal_channels(problem: Problem) -> float:
+    """On the [0, 1] scale, estimated as a solver would that does not know them to be equal; 0 of a clean picture."""
+    found = noise_of(problem)
+    return 0.0 if is_clean(problem, found) else found.sigma / 2
 
 
 def sigma01_of(noise: Json) -> float:

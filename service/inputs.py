@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from api_schemas.requests import SCALES, InpaintOptions
+from api_schemas.score_dvi import DRAWS
 from service import imaging
 from service.bodies import Picture
+from service.catalogue import DENOISERS
 from service.files import StoredFile
 from service.intake import Intake, describe, naming
 from service.operands import Operands
@@ -92,16 +94,24 @@ class Inputs:
 
 def check_samples(request: Json, max_pixels: int) -> None:
     """Whether the samples of a resolved request fit into a worker together. Raises `image_too_many_pixels`."""
-    asked = {
-        "/uncertainty/samples": (request["uncertainty"] or {}).get("samples", 0),
-        "/num_samples": request["num_samples"],
-        "/params/particles": request["params"].get("particles") or 0,
-    }
-    pointer, samples = max(asked.items(), key=lambda each: each[1])
+    pointer, samples = max(samples_of(request).items(), key=lambda each: each[1])
     _, height, width = result_shape(request)
     if samples * height * width > max_pixels:
         detail = f"{samples} samples of {height:,} x {width:,} pixels; together they may have {max_pixels:,}"
         raise wrong_field(pointer, "too_large", detail, problem_code="image_too_many_pixels")
+
+
+def samples_of(request: Json) -> dict[str, int]:
+    """How many pictures a worker holds at one time, by the fields that say so."""
+    params = request["params"]
+    if request["solver"] in DENOISERS:
+        draws = (params["draws"] or DRAWS) if params["mode"] == "paper" else 0
+        return {"/params/components": 1 + len(params["components"]), "/params/draws": draws}
+    return {
+        "/uncertainty/samples": (request["uncertainty"] or {}).get("samples", 0),
+        "/num_samples": request["num_samples"],
+        "/params/particles": params.get("particles") or 0,
+    }
 
 
 def result_shape(request: Json) -> Shape:

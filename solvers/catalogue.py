@@ -11,6 +11,7 @@ from solvers.noise import NoiseStream
 from solvers.pigdm import PigdmParameters, pigdm
 from solvers.query import Problem, Solver
 from solvers.red_diff import RedDiffParameters, red_diff
+from solvers.score_dvi import ScoreDviParameters, score_dvi
 
 
 class Entry(NamedTuple):
@@ -21,6 +22,7 @@ class Entry(NamedTuple):
 
 SOLVERS: dict[str, Entry] = {
     "red_diff": Entry(RedDiffParameters, red_diff),
+    "score_dvi": Entry(ScoreDviParameters, score_dvi),
     "dps": Entry(DpsParameters, dps),
     "pigdm": Entry(PigdmParameters, pigdm),
     "ddnm": Entry(DdnmParameters, ddnm),
@@ -31,3 +33,5 @@ NEEDS_GRADIENT = frozenset({"dps", "pigdm"})
 """Ask for vector-Jacobian products, which not every prior gives."""
 LINEAR_ONLY = frozenset({"ddnm"})
 """Raise OperatorError for an operator that is not linear."""
+DENOISERS = frozenset({"score_dvi"})
+"""Take the operator `Identity` alone, and one picture at a time."""

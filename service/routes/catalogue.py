@@ -103,6 +103,7 @@ async def get_info(ctx: Ctx, _owner: Owner) -> InfoOut:
         version=__version__,
         tasks=list(OPTIONS),
         default_prior=ctx.settings.default_prior,
+        default_denoiser=ctx.settings.default_denoiser,
         workers=depth.workers,
         limits=LimitsOut(max_wait_s=MAX_WAIT_S, **ctx.settings.model_dump(include=set(LimitsOut.model_fields))),
         features={"batches": True, "events": True, "previews": True, "webhooks": False, "image_urls": False},

@@ -27,13 +27,14 @@ async def alive() -> Health:
 
 @router.get("/readyz", responses=openapi.success(200, "ready", {"status": "ready"}) | responses("not_ready"))
 async def ready(ctx: Ctx) -> Health:
-    """A worker takes jobs, and the default prior can be read."""
+    """A worker takes jobs, and the default priors can be read."""
     depth = await run_in_threadpool(ctx.queue.depth)
     if not depth.workers:
         raise Refused("not_ready", "no worker takes jobs", headers={"Retry-After": "2"})
-    if await run_in_threadpool(ctx.catalogue.prior, ctx.settings.default_prior) is None:
-        detail = f"the default prior {ctx.settings.default_prior!r} cannot be read"
-        raise Refused("not_ready", detail, headers={"Retry-After": "10"})
+    for name in (ctx.settings.default_prior, ctx.settings.default_denoiser):
+        if await run_in_threadpool(ctx.catalogue.prior, name) is None:
+            detail = f"the default prior {name!r} cannot be read"
+            raise Refused("not_ready", detail, headers={"Retry-After": "10"})
     return Health(status="ready")
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api_schemas.requests import OPTIONS, PICTURES, REQUESTS, ApplyRequest, DenoiseOptions, JobRequest
 from api_schemas.samplers import DapsParams, DpsParams
+from api_schemas.score_dvi import ScoreDviParams
 from api_schemas.solvers import RedDiffParams
 from service import examples
 
@@ -35,7 +36,8 @@ def test_the_example_of_an_operator_alone_is_valid() -> None:
 
 
 def test_parameters_are_those_of_the_solver() -> None:
-    assert DenoiseOptions().params == RedDiffParams()
+    assert DenoiseOptions().params == ScoreDviParams()
+    assert DenoiseOptions(solver="red_diff").params == RedDiffParams()
     assert DenoiseOptions(solver="dps").params == DpsParams()
     assert DenoiseOptions.model_validate({"solver": "daps", "params": {"ode_steps": 2}}).params == DapsParams(
         ode_steps=2

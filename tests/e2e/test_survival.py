@@ -63,7 +63,7 @@ def noisy_picture() -> bytes:
 
 
 def submit(http: httpx.Client, steps: int = STEPS) -> str:
-    form = {"seed": "7", "params": f'{{"steps": {steps}}}', "noise": '{"sigma": 0.1}'}
+    form = {"solver": "red_diff", "seed": "7", "params": f'{{"steps": {steps}}}', "noise": '{"sigma": 0.1}'}
     answer = http.post("/v1/denoise", files={"image": ("a.png", noisy_picture())}, data=form)
     assert answer.status_code == 202, answer.text
     return answer.json()["id"]

@@ -74,7 +74,8 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
     prior = folder / "models" / "tiny"
     prior.mkdir(parents=True, exist_ok=True)
     (prior / "prior.json").write_text(json.dumps(MANIFEST))
-    return Settings(**{"data_dir": folder, "models_dir": folder / "models", "default_prior": "tiny"} | changes)
+    places = {"data_dir": folder, "models_dir": folder / "models"}
+    return Settings(**places | {"default_prior": "tiny", "default_denoiser": "tiny"} | changes)
 
 
 def add_latent_prior(settings: Settings) -> None:

@@ -97,7 +97,8 @@ class Bench:
     def claim(self, task: str, image: bytes, mask: bytes | None = None, **options: Any) -> Claim:
         deadline_at, attempt = options.pop("deadline_at", None), options.pop("attempt", 1)
         digest = options.pop("prior_digest", "")
-        request = OPTIONS[task](**({"prior": "gaussian", "seed": 1} | options)).model_dump(mode="json")
+        chosen = {"prior": "gaussian", "solver": "red_diff", "seed": 1} | options
+        request = OPTIONS[task](**chosen).model_dump(mode="json")
         request["prior_digest"] = digest
         request["image"] = {"sha256": self.storage.put_input(image)}
         request["mask"] = None if mask is None else {"sha256": self.storage.put_input(mask)}

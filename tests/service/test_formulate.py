@@ -24,7 +24,7 @@ def formulation(
     prior: PriorFacts = PriorFacts(),
     **options: Any,
 ) -> Formulation:
-    request = OPTIONS[task](**({"seed": 1} | options)).model_dump(mode="json")
+    request = OPTIONS[task](**({"solver": "red_diff", "seed": 1} | options)).model_dump(mode="json")
     return formulate(request, rgb01, observed, CPU, prior)
 
 

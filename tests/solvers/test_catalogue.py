@@ -1,4 +1,5 @@
-"""What every solver of the catalogue has in common: seeds, rows, what it asks, and numbers that are not finite."""
+"""What every solver of the catalogue that restores has in common: seeds, rows, what it asks, and numbers that are not
+finite."""
 
 import dataclasses
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from priors.analytic import GaussianMixturePrior
-from solvers.catalogue import LINEAR_ONLY, NEEDS_GRADIENT, SOLVERS
+from solvers.catalogue import DENOISERS, LINEAR_ONLY, NEEDS_GRADIENT, SOLVERS
 from solvers.drive import answer, drive
 from solvers.noise import NoiseStream
 from solvers.operators.base import OperatorError
@@ -15,11 +16,13 @@ from tests.solvers.gaussian_prior import Recorder
 from tests.solvers.parts import Cubic, RowStreams, operators, problem
 
 PRIOR = GaussianMixturePrior((0.3, 0.7), (-0.5, 0.6), 0.04)
-RIVALS = [name for name in SOLVERS if name != "red_diff"]
+RESTORERS = [name for name in SOLVERS if name not in DENOISERS]
+RIVALS = [name for name in RESTORERS if name != "red_diff"]
 STEEP = {"daps": {"learning_rate": 0.02}, "dps": {"steps": 100}}
 """What a slope above 1 asks for."""
 every_problem = pytest.mark.parametrize("kind", operators())
-every_solver = pytest.mark.parametrize("name", SOLVERS)
+every_solver = pytest.mark.parametrize("name", RESTORERS)
+every_denoiser = pytest.mark.parametrize("name", sorted(DENOISERS))
 every_rival = pytest.mark.parametrize("name", RIVALS)
 
 
@@ -141,3 +144,11 @@ def test_every_parameter_has_bounds_that_hold(name):
         if "among" not in item.metadata:
             with pytest.raises(ValueError, match=item.name):
                 made(**{item.name: float("nan")})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in operators() if kind != "identity"])
+@every_denoiser
+def test_solvers_of_noise_alone_take_no_other_operator(name, kind):
+    entry = SOLVERS[name]
+    with pytest.raises(ValueError, match="denoises"):
+        next(entry.solve(problem(operators()[kind]), entry.parameters(), NoiseStream(0)))

@@ -16,7 +16,7 @@ def test_priors_are_those_on_disk(idle: Api) -> None:
     (broken / "prior.json").write_text("{")
     priors = idle.http.get("/v1/priors").json()["data"]
     # the bundled ones too; a damaged one hides none
-    assert [prior["id"] for prior in priors] == ["natural-v0", "natural-v1", "open-v1", "tiny"]
+    assert [prior["id"] for prior in priors] == ["denoiser-v0", "natural-v0", "natural-v1", "open-v1", "tiny"]
     prior = PriorOut.model_validate(idle.http.get("/v1/priors/tiny").json())
     assert (prior.is_default, prior.size_multiple, prior.digest) == (True, 8, "ab" * 32)
     assert prior.kind == "pixel"
@@ -50,7 +50,9 @@ def test_solvers_are_those_that_there_are(idle: Api) -> None:
     listed = {each["name"]: each for each in idle.http.get("/v1/solvers").json()["data"]}
     assert set(listed) == set(solvers.SOLVERS)
     assert {name for name, each in listed.items() if each["differentiates"]} == solvers.NEEDS_GRADIENT
-    assert {name for name, each in listed.items() if each["operators"] == "linear"} == solvers.LINEAR_ONLY
+    linear = {name for name, each in listed.items() if each["operators"] == "linear"}
+    assert linear == solvers.LINEAR_ONLY | solvers.DENOISERS
+    assert {name for name, each in listed.items() if each["tasks"] == ["denoise"]} == solvers.DENOISERS
     assert all(each["hint"] and each["params_schema"]["description"] for each in listed.values())
 
 

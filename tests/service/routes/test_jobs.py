@@ -179,9 +179,9 @@ def test_a_retry_is_a_new_job_with_the_same_seed(api: Api) -> None:
     assert response.status_code == 202
     assert (again["retry_of"], again["request"]["seed"]) == (failed["id"], 5)
     assert again["id"] != failed["id"]
-    changes = {"seed": 6, "priority": "high", "params": {"steps": 9}}
+    changes = {"seed": 6, "priority": "high", "params": {"sweeps": 9}}
     changed = api.http.post(f"/v1/jobs/{failed['id']}/retry", json=changes).json()
-    assert (changed["request"]["seed"], changed["priority"], changed["request"]["params"]["steps"]) == (6, "high", 9)
+    assert (changed["request"]["seed"], changed["priority"], changed["request"]["params"]["sweeps"]) == (6, "high", 9)
 
 
 def test_a_retry_may_not_ask_a_prior_on_latents_for_what_it_cannot_do(api: Api) -> None:

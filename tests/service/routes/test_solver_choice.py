@@ -42,3 +42,33 @@ def test_samples_fit_into_a_worker_together(make_api: MakeApi) -> None:
     api.http.post(f"/v1/jobs/{job['id']}/cancel")
     again = api.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": particles})
     assert_problem(again, "image_too_many_pixels", "/params/particles")
+
+
+def test_the_denoiser_of_photographs_does_nothing_else(idle: Api) -> None:
+    assert_problem(restore(idle, {"kind": "identity"}, solver="score_dvi"), "unknown_solver", "/solver")
+    assert_problem(post(idle, "/v1/super-resolution", scale=2, solver="score_dvi"), "unknown_solver", "/solver")
+    assert_problem(post(idle, "/v1/denoise", num_samples=2), "validation_failed", "/num_samples")
+    for nothing in ({"sigma": 0}, {"sigma_255": 0}):
+        assert_problem(post(idle, "/v1/denoise", noise=nothing), "validation_failed", "/noise")
+        assert post(idle, "/v1/denoise", noise=nothing, solver="red_diff", num_samples=2).status_code == 202
+
+
+def test_solvers_have_default_priors_of_their_own(make_api: MakeApi) -> None:
+    api = make_api(default_denoiser="natural-v0")
+    assert post(api, "/v1/denoise").json()["request"]["prior"] == "natural-v0"
+    assert post(api, "/v1/denoise", solver="red_diff").json()["request"]["prior"] == "tiny"
+    assert post(api, "/v1/denoise", prior="tiny").json()["request"]["prior"] == "tiny"
+    of = {prior["id"]: prior["default_of"] for prior in api.http.get("/v1/priors").json()["data"]}
+    assert of["natural-v0"] == ["score_dvi"]
+    assert "red_diff" in of["tiny"] and "score_dvi" not in of["tiny"]
+    info = api.http.get("/v1/info").json()
+    assert (info["default_prior"], info["default_denoiser"]) == ("tiny", "natural-v0")
+
+
+def test_what_a_mixture_holds_must_fit_into_a_worker(make_api: MakeApi) -> None:
+    api = make_api(max_sample_pixels=5 * 32 * 24)
+    refused = post(api, "/v1/denoise", params={"components": ["tiny"] * 5})
+    assert_problem(refused, "image_too_many_pixels", "/params/components")
+    refused = post(api, "/v1/denoise", params={"mode": "paper", "draws": 6})
+    assert_problem(refused, "image_too_many_pixels", "/params/draws")
+    assert post(api, "/v1/denoise", params={"mode": "paper"}, uncertainty={"samples": 16}).status_code == 202

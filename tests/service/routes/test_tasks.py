@@ -27,7 +27,7 @@ def body(api: Api, path: str = "/v1/denoise", **fields: Any) -> Any:
 
 def test_a_form_becomes_a_resolved_job(idle: Api) -> None:
     response = form(
-        idle, noise='{"sigma": 0.1}', params='{"steps": 5}', seed="11", output='{"format": "webp"}', client_ref="x"
+        idle, noise='{"sigma": 0.1}', params='{"sweeps": 5}', seed="11", output='{"format": "webp"}', client_ref="x"
     )
     job = response.json()
     assert response.status_code == 202
@@ -35,7 +35,8 @@ def test_a_form_becomes_a_resolved_job(idle: Api) -> None:
     assert (job["status"], job["client_ref"], job["queue"]) == ("queued", "x", {"position": 1, "ahead": 0})
     request = job["request"]
     assert (request["prior"], request["prior_digest"], request["seed"]) == ("tiny", "ab" * 32, 11)
-    assert (request["noise"]["sigma"], request["params"]["steps"]) == (0.1, 5)
+    assert (request["noise"]["sigma"], request["params"]["sweeps"]) == (0.1, 5)
+    assert request["solver"] == "score_dvi"
     assert (request["image"]["width"], request["image"]["height"], request["output"]["format"]) == (32, 24, "webp")
 
 
@@ -124,11 +125,18 @@ def test_refused_options(idle: Api) -> None:
     assert_problem(body(idle, prior=""), "unknown_prior", "/prior")
     assert_problem(body(idle, solver="none"), "unknown_solver", "/solver")
     assert_problem(body(idle, "/v1/super-resolution", scale=5), "scale_unsupported", "/scale")
-    assert_problem(body(idle, params={"learning_rate": 0.1}), "validation_failed", "/params/learning_rate")
-    assert_problem(body(idle, params={"mode": "paper", "sigma_max": 1}), "validation_failed", "/params/sigma_max")
-    assert_problem(body(idle, params={"steps": 0}), "validation_failed", "/params/steps")
+    for solver, wrong in (
+        ("score_dvi", {"steps": 3}),
+        ("red_diff", {"learning_rate": 0.1}),
+        ("red_diff", {"steps": 0}),
+    ):
+        refused = body(idle, solver=solver, params=wrong)
+        assert_problem(refused, "validation_failed", f"/params/{next(iter(wrong))}")
+    paper = {"mode": "paper", "sigma_max": 1}
+    assert_problem(body(idle, solver="red_diff", params=paper), "validation_failed", "/params/sigma_max")
+    assert_problem(body(idle, params={"mode": "paper", "sweeps": 1}), "validation_failed", "/params/sweeps")
     assert_problem(body(idle, params={"prior_weight": float("nan")}), "validation_failed", "/params/prior_weight")
-    assert_problem(body(idle, params={"stepz": 3}), "validation_failed", "/params/stepz")
+    assert_problem(body(idle, params={"sweepz": 3}), "validation_failed", "/params/sweepz")
     assert_problem(body(idle, noise={"sigma": 2}), "validation_failed", "/noise/sigma")
     assert_problem(body(idle, noise={}), "validation_failed", "/noise")
     assert_problem(body(idle, noise="loud"), "validation_failed", "/noise")
@@ -155,7 +163,8 @@ def test_a_prior_on_latents_is_for_what_is_missing_not_for_noise(idle: Api) -> N
     for asked in ({"solver": "dps"}, {"num_samples": 2}, {"uncertainty": {"samples": 2}}):
         refused = body(idle, "/v1/super-resolution", prior="sd", scale=4, **asked)
         assert_problem(refused, "incompatible_prior", "/prior")
-    assert_problem(body(idle, prior="sd", params={"sigma_max": 0.5}), "incompatible_prior", "/prior")
+    white = {"solver": "red_diff", "params": {"sigma_max": 0.5}}
+    assert_problem(body(idle, prior="sd", **white), "incompatible_prior", "/prior")
 
 
 def test_16_bits_in_the_same_format_need_one_that_has_them(idle: Api) -> None:
@@ -196,8 +205,11 @@ def test_refused_bodies(idle: Api) -> None:
     assert_problem(idle.http.post("/v1/denoise"), "unsupported_media_type")
 
 
-def test_without_the_default_prior_the_service_is_not_ready(make_api: MakeApi) -> None:
-    assert_problem(form(make_api(default_prior="gone")), "not_ready")
+def test_without_the_default_prior_of_its_solver_a_job_is_refused(make_api: MakeApi) -> None:
+    api = make_api(default_prior="gone")
+    assert_problem(form(api, solver="red_diff"), "not_ready")
+    assert form(api).json()["request"]["prior"] == "tiny"
+    assert_problem(form(make_api(default_denoiser="gone")), "not_ready")
 
 
 def test_a_full_queue_says_when_to_come_back(make_api: MakeApi) -> None:
