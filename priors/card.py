@@ -11,6 +11,7 @@ from typing import Any
 
 from priors.manifest import PriorError, PriorInfo, read_fields, read_manifest
 from priors.photographs import photographs
+from priors.samples import SHEET, read_digest
 from priors.store import CONFIG, WEIGHTS, weights_folder
 
 MACHINE = ("data", "out", "licence", "start_from", "device", "compile", "threads", "readers", "cache_gb")
@@ -21,6 +22,11 @@ MEASURED = (
     "White Gaussian noise on clean pictures; PSNR of the clipped result, mean over the pictures. The last column "
     "squared equals the slope where the denoiser is the exact posterior mean."
 )
+OBJECTIVES = {
+    "unet": "EDM loss (Karras et al. 2022)",
+    "noise-map": "squared error over the level, half of the noise white and half a camera's",
+}
+"""By the network of a training."""
 A_GUESS = "* A restored region is a plausible guess, not a record of what was there."
 
 
@@ -56,9 +62,9 @@ def recipe_lines(training: dict[str, Any], last: dict[str, Any], source: str) ->
     kept = {key: value for key, value in training.items() if key not in MACHINE}
     options = ", ".join(f"{key} {value}" for key, value in kept.items())
     return [
-        "`python -m priors.training`: EDM loss (Karras et al. 2022), AdamW, clipped gradients, a learning rate that "
-        "warms up, stays, and cools down over the last part of the run; the weights are their exponential moving "
-        "average.",
+        f"`python -m priors.training`: {OBJECTIVES[training.get('network', 'unet')]}, AdamW, clipped gradients, a "
+        "learning rate that warms up, stays, and cools down over the last part of the run; the weights are their "
+        "exponential moving average.",
         "",
         *([f"Source: {source}.", ""] if source else []),
         f"Configuration: {options}.",
@@ -94,12 +100,32 @@ def measured_lines(folder: Path, digest: str) -> list[str]:
     return lines if len(lines) > 2 else ["Not measured yet.", ""]
 
 
-def limit_lines(info: PriorInfo) -> list[str]:
+def sample_lines(folder: Path, digest: str) -> list[str]:
+    """The sheet of `priors.samples`, where there is one. Raises PriorError for one of other weights."""
+    path = folder / SHEET
+    if not path.is_file():
+        return ["Not drawn yet.", ""]
+    if read_digest(path) != digest:
+        raise PriorError(f"{path.name} was drawn with other weights: run priors.samples again")
+    return [
+        f"![A picture with rising noise, what the prior makes of it, and pictures out of noise]({SHEET})",
+        "",
+        "One picture with rising noise, from left to right the levels of the tables that the prior knows; below it "
+        "what the prior makes of that in one call; last, where it knows enough noise for it, pictures that it draws "
+        "out of noise alone.",
+        "",
+    ]
+
+
+def limit_lines(info: PriorInfo, network: str) -> list[str]:
     """What the prior should not be used for."""
+    frame = "its group normalisation sees the whole frame, so larger pictures go through tiles"
+    if network != "unet":
+        frame = "it has no normalisation; larger pictures go through tiles all the same, for the memory"
     return [
         f"* Noise levels {info.sigma_min:g} to {info.sigma_max:g} on the [-1, 1] scale; others are clamped to these.",
         f"* Sides are multiples of {info.multiple_of} px. It was trained on crops of up to {info.native_size} px and "
-        "its group normalisation sees the whole frame, so larger pictures go through tiles.",
+        f"{frame}.",
         "* White Gaussian noise on photographs: text, line art, medical and scientific images are outside its data.",
         A_GUESS,
     ]
@@ -122,12 +148,17 @@ def foreign_limit_lines(info: PriorInfo) -> list[str]:
 def architecture(folder: Path, info: PriorInfo, training: dict[str, Any]) -> str:
     """One sentence on the network and one on its file."""
     millions, megabytes = parameter_count(folder / WEIGHTS) / 1e6, (folder / WEIGHTS).stat().st_size / 1e6
-    widths = json.loads((folder / CONFIG).read_text())["block_out_channels"]
+    size = f"{millions:.2f} M parameters, {megabytes:.1f} MB in float16. SHA-256 of the weights: `{info.digest}`."
+    config = json.loads((folder / CONFIG).read_text())
+    if config["_class_name"] == "NoiseMapUNet":
+        return (
+            "A denoiser of photographs that is told the noise level of every pixel: a U-Net of residual blocks without "
+            f"bias and without normalisation, widths {config['widths']}, {config['blocks']} blocks a level, {size}"
+        )
     return (
         "A pixel-space diffusion prior for natural colour images: `UNet2DModel` of diffusers without attention, "
-        f"widths {widths}, pixel-unshuffle by {training['unshuffle']}, EDM preconditioning with sigma_data "
-        f"{training['sigma_data']}, {millions:.2f} M parameters, {megabytes:.1f} MB in float16. "
-        f"SHA-256 of the weights: `{info.digest}`."
+        f"widths {config['block_out_channels']}, pixel-unshuffle by {training['unshuffle']}, EDM preconditioning with "
+        f"sigma_data {training['sigma_data']}, {size}"
     )
 
 
@@ -140,8 +171,9 @@ def card(folder: Path, run: Path, note: str = "") -> str:
         f"# {info.name}": [architecture(folder, info, training), ""],
         "## Data": [*data_lines(training), "", *([note, ""] if note else [])],
         "## Recipe": [*recipe_lines(training, last, read_fields(folder).get("source", "")), ""],
+        "## Samples": sample_lines(folder, info.digest),
         "## Measured denoising": measured_lines(folder, info.digest),
-        "## Limits": limit_lines(info),
+        "## Limits": limit_lines(info, training.get("network", "unet")),
     }
     return page(info, sections)
 

@@ -1,8 +1,8 @@
 """A denoiser of Gaussian noise that is told the noise level of every pixel, and has nothing added anywhere.
 
 A U-Net of residual blocks, as DRUNet (Zhang et al. 2021, "Plug-and-Play Image Restoration with Deep Denoiser Prior"),
-small enough for a CPU: behind a pixel-unshuffle by 2, without normalisation and without bias. Hence it is homogeneous in
-picture and level together, D(c y, c sigma) = c D(y, sigma) for c > 0, which is what makes a network hold beyond the
+small enough for a CPU: behind a pixel-unshuffle by 2, without normalisation and without bias. Hence it is homogeneous
+in picture and level together, D(c y, c sigma) = c D(y, sigma) for c > 0, which is what makes a network hold beyond the
 levels of its training (Mohan et al. 2020, "Robust and Interpretable Blind Image Denoising").
 """
 

@@ -46,8 +46,8 @@ class TrainingConfig:
     min_scale: float = option("photographs are shrunk by a factor log-uniform between this and 1", 0.4)
     symmetries: str = option("none, mirror (flips), or dihedral (and quarter turns): how crops are varied", "dihedral")
     network: str = option(
-        f"{' or '.join(NETWORKS)}: a diffusion prior behind EDM preconditioning, or a bias-free denoiser that is told the "
-        "noise level of every pixel",
+        f"{' or '.join(NETWORKS)}: a diffusion prior behind EDM preconditioning, or a bias-free denoiser that is told "
+        "the noise level of every pixel",
         "unet",
     )
     widths: tuple[int, ...] = option("channels of each level of the network", (64, 96, 128))

@@ -98,8 +98,9 @@ class EdmObjective(_Levels):
 class NoiseMapObjective(_Levels):
     """A denoiser that is told the noise level of every pixel: squared error over sigma.
 
-    The error that cannot be avoided grows with sigma a little more than in proportion, so that every level counts about
-    alike in dB. Every second sample has the noise of a camera, whose variance is linear in the brightness, and a map of it.
+    The error that cannot be avoided grows with sigma a little more than in proportion, so that every level counts
+    about alike in dB. Every second sample has the noise of a camera, with a variance linear in the brightness, and a
+    map of it.
     """
 
     def losses(self, network: Callable[..., Tensor], clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:

@@ -30,7 +30,9 @@ class Training:
 
         torch.manual_seed(config.seed)
         self.config, self.data, self.processes = config, data, processes
-        self.objective: Objective = OBJECTIVES[config.network](config, network_dtype(config.precision, processes.device))
+        self.objective: Objective = OBJECTIVES[config.network](
+            config, network_dtype(config.precision, processes.device)
+        )
         self.weights, self.network = self.objective.build()
         self.source = start_from(self.objective, self.weights) if config.start_from and not checkpoint else ""
         self.weights.to(processes.device, memory_format=torch.channels_last)

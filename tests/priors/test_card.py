@@ -9,8 +9,22 @@ from torch import nn
 
 from priors.card import parameter_count, restriction, write_card
 from priors.manifest import PriorError
-from priors.store import WEIGHTS
+from priors.samples import main
+from priors.store import WEIGHTS, write_prior
 from priors.training import TrainingConfig
+from tests.priors.denoisers import random_network
+
+NOISE_MAP_MANIFEST = {
+    "kind": "pixel",
+    "parameterisation": "residual",
+    "time_map": "sigma",
+    "sigma_min": 0.004,
+    "sigma_max": 0.8,
+    "trained_size": 64,
+    "size_multiple": 4,
+    "trained_crops": 3,
+    "licence": "public domain",
+}
 
 
 @pytest.fixture
@@ -159,3 +173,26 @@ def test_damaged_records_are_refused(models: Path, run: Path, file: str, text: s
     with pytest.raises(PriorError, match="prior tiny: what was recorded of it cannot be read"):
         written(models, run)
     assert not (models / "tiny" / "README.md").exists()
+
+
+def test_the_card_of_a_denoiser_says_what_it_is(tmp_path: Path, run: Path) -> None:
+    folder = tmp_path / "models" / "maps"
+    write_prior(folder, random_network("NoiseMapUNet"), NOISE_MAP_MANIFEST)
+    training = json.loads((run / "training.json").read_text()) | {"network": "noise-map"}
+    (run / "training.json").write_text(json.dumps(training))
+    text = write_card(folder, run).read_text()
+    assert "told the noise level of every pixel" in text and "widths [8, 12], 1 blocks a level" in text
+    assert "squared error over the level" in text and "EDM" not in text and "group normalisation" not in text
+
+
+def test_the_card_shows_a_sheet_that_these_weights_drew(models: Path, run: Path) -> None:
+    folder = models / "tiny"
+    assert "Not drawn yet." in written(models, run)
+    picture = folder.parent / "clean.png"
+    Image.effect_noise((32, 32), 40).convert("RGB").save(picture)
+    main(["--models", str(models), "--prior", "tiny", "--image", str(picture), "--steps", "2"])
+    assert "](samples.png)" in written(models, run)
+    fields = json.loads((folder / "prior.json").read_text()) | {"sha256": "ab" * 32}
+    (folder / "prior.json").write_text(json.dumps(fields))
+    with pytest.raises(PriorError, match=r"samples.png was drawn with other weights"):
+        written(models, run)
