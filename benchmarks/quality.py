@@ -68,7 +68,7 @@ def cases(truth: np.ndarray, seed: int) -> Iterator[Case]:
         yield Case(label, "bicubic", request, small, None, lambda y=small, s=scale: baselines.bicubic(y, s))
     for sigma_255 in (15, 25, 50):
         damaged = noisy(truth, sigma_255, seed)
-        request = {"task": "denoise", "noise": {"sigma_255": sigma_255}}
+        request = {"task": "denoise", "solver": "red_diff", "noise": {"sigma_255": sigma_255}}
         label = f"denoise sigma {sigma_255}/255"
         yield Case(
             label,
