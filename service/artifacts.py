@@ -1,4 +1,4 @@
-"""What a job makes, as files: the result, samples beside it, and how sure they are."""
+"""What a job makes, as files: the result, samples beside it, and maps of how sure it is and of the noise."""
 
 import math
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Artifacts:
             "sha256": sha256,
         }
 
-    def uncertainty(self, deviation01: np.ndarray) -> tuple[list[Json], Json]:
+    def map(self, name: str, deviation01: np.ndarray) -> tuple[list[Json], Json]:
         """The map as a grey picture, white where it is largest, and as numbers; and what its white means.
 
         deviation01: (H, W, C) standard deviations on the 0 to 1 scale.
@@ -50,6 +50,6 @@ class Artifacts:
         shown = pixels / scale if scale > 0 else pixels
         encoded = imaging.encode(shown.repeat(3, axis=2), imaging.blank(height, width, grey=True))
         raw = npy_bytes(np.ascontiguousarray(deviation01, dtype=np.float32))
-        made = [self.picture("uncertainty", encoded), self.put("uncertainty_raw", raw, RAW, width, height)]
+        made = [self.picture(name, encoded), self.put(f"{name}_raw", raw, RAW, width, height)]
         mean = math.sqrt(float(np.square(pixels, dtype=np.float64).mean()))
-        return made, {"uncertainty_scale": scale, "uncertainty_rms": mean}
+        return made, {f"{name}_scale": scale, f"{name}_rms": mean}

@@ -10,6 +10,8 @@ from service import imaging
 from service.formulate import to_image_range
 from service.queue.base import Json
 from service.shapes import measured_channels
+from solvers.catalogue import DENOISERS
+from solvers.query import Solution
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,19 @@ class Result:
             opaque=~self.observed if self.observed is not None and self._alpha_was_hole else None,
         )
 
-    def deviation01(self, deviation: Tensor) -> np.ndarray:
-        """(1, C, H, W) on the [-1, 1] scale to (H, W, C) on [0, 1]; 0 where what was sent comes back as it is."""
-        deviation01 = deviation[0].float().div(2).permute(1, 2, 0).cpu().numpy()
-        if self.observed is None or not self._is_exact:
-            return deviation01
-        return np.where(self.observed[..., None], np.float32(0), deviation01)
+    def maps01(self, solution: Solution, raised: float) -> dict[str, np.ndarray]:
+        """Standard deviations of each pixel by what they are of, (H, W, C) on the [0, 1] scale: `uncertainty`, where it
+        was asked for or the solver always knows it, and `noise_map`.
+
+        raised: of the formulation. The uncertainty is 0 where what was sent comes back as it is.
+        """
+        maps = {}
+        if solution.deviation is not None and (self.request["uncertainty"] or self.request["solver"] in DENOISERS):
+            known = self.observed[..., None] if self._is_exact else False
+            maps["uncertainty"] = np.where(known, np.float32(0), deviation01(solution.deviation))
+        if solution.noise_map is not None:
+            maps["noise_map"] = deviation01(solution.noise_map / raised)
+        return maps
 
     def _source(self, height: int, width: int) -> tuple[imaging.Picture, int]:
         """What the file is to be like, and how many times larger it is."""
@@ -60,3 +69,8 @@ class Result:
     @cached_property
     def _alpha_was_hole(self) -> bool:
         return self.request["mask_mode"] == "alpha_unknown" and self.request["mask"] is None
+
+
+def deviation01(deviation: Tensor) -> np.ndarray:
+    """(1, C, H, W) on the [-1, 1] scale to (H, W, C) on [0, 1]."""
+    return deviation[0].float().div(2).permute(1, 2, 0).cpu().numpy()

@@ -25,14 +25,19 @@ from service.progress import ProgressReport, finished
 from service.queue.base import Claim, JobFailed, Json, Reporter, WorkerBroken
 from service.settings import Settings
 from service.storage import BlobMissing, Storage, input_key
+from solvers import score_dvi
 from solvers.calibration import read_calibrations
+from solvers.catalogue import DENOISERS
 from solvers.operators.base import OperatorError
 from solvers.query import Solution, SolverDiverged
 from solvers.red_diff import RedDiffParameters, settings_of
+from solvers.score_dvi import ScoreDviParameters
 
 PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
 """Shares of the denoiser that running jobs of each priority get."""
 
+SOLVERS_SCALE = frozenset({"noise_sigma"})
+"""Metrics on the [-1, 1] scale, which the wire has under names of its own."""
 FAILURE_CODES: dict[type[Exception], str] = {
     imaging.ImageRefused: "input_decode_failed",
     BlobMissing: "input_decode_failed",
@@ -151,14 +156,16 @@ class Restorer:
         for index, sample in enumerate(samples_of(solution)[: request["num_samples"]]):
             made.append(artifacts.picture(f"sample_{index}", written.encode(sample[None])))
         measured = {
-            "noise_sigma_estimated": formulation.sigma01 if formulation.noise_was_estimated else None,
+            "noise_sigma_estimated": formulation.estimated01(solution),
             "known_pixels_equal": encoded.known_pixels_equal,
             "unknown_fraction": None if observed is None else float(1 - observed.mean()),
             "clipped_fraction": clipped_fraction(to_image_range(solution.x)),
         }
-        if request["uncertainty"] is not None and solution.deviation is not None:
-            maps, meaning = artifacts.uncertainty(written.deviation01(solution.deviation))
-            made, measured = made + maps, measured | meaning
+        if request["solver"] in DENOISERS:
+            measured["clean"] = torch.equal(solution.x, formulation.problem.measurement)
+        for name, deviation01 in written.maps01(solution, formulation.raised).items():
+            files, meaning = artifacts.map(name, deviation01)
+            made, measured = made + files, measured | meaning
         return {
             "artifacts": made,
             "warnings": listed((*picture.warnings, *encoded.warnings)),
@@ -171,8 +178,9 @@ class Restorer:
 def figures(outcome: Outcome, measured: Json) -> Json:
     """The `metrics` of a result, `measured` among them, and its `timings`."""
     solution = outcome.solution
+    by_solver = {name: value for name, value in solution.metrics.items() if name not in SOLVERS_SCALE}
     return {
-        "metrics": {"data_residual": solution.data_residual, **measured, **solution.metrics},
+        "metrics": {"data_residual": solution.data_residual, **measured, **by_solver},
         "timings": {
             "load_s": outcome.load_s,
             "run_s": outcome.run_s,
@@ -201,6 +209,9 @@ def parameters_of(formulation: Formulation) -> Json:
     parameters = formulation.parameters
     if isinstance(parameters, RedDiffParameters):
         return {"mode": parameters.mode, **asdict(settings_of(parameters))}
+    if isinstance(parameters, ScoreDviParameters):
+        found = score_dvi.noise_of(formulation.problem)
+        return {"mode": parameters.mode, **asdict(score_dvi.settings_of(parameters, found))}
     return asdict(parameters)
 
 
