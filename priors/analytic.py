@@ -15,8 +15,8 @@ from priors.manifest import PriorInfo
 
 
 def _level(x: Tensor, sigma: Tensor) -> Tensor:
-    """`sigma` (N,) as (N, 1, 1, 1) with the dtype and device of `x`."""
-    return sigma.to(x).reshape(-1, 1, 1, 1)
+    """`sigma` (N,) as (N, 1, 1, 1), or a map as it is, with the dtype and device of `x`."""
+    return sigma.to(x).reshape(-1, 1, 1, 1) if sigma.ndim == 1 else sigma.to(x)
 
 
 class GaussianPrior:

@@ -23,7 +23,8 @@ class Prior(Protocol):
         """Estimate the clean image.
 
         x: (N, C, H, W) float32, clean image in [-1, 1] plus `sigma` times white noise. sigma: (N,) float32, one level
-        for each sample. Returns (N, C, H, W) float32. Rows never influence each other. Not clipped.
+        for each sample, or (N, 1, H, W), where the level differs from pixel to pixel: what cannot be told so much is
+        told the root mean square. Returns (N, C, H, W) float32. Rows never influence each other. Not clipped.
 
         Where `info.differentiable`, autograd can go through it to `x`. Weights are frozen, so that it keeps no more
         than activations.

@@ -68,10 +68,11 @@ class BiasFreeDnCNN(nn.Module):
 class FFDNet(nn.Module):
     """Convolutions at half the size, with the level as one more channel; answers the clean image itself.
 
-    level: (N,) in the units of `y`. An odd size is padded by repeating its last row or column.
+    level: (N,), or a map (N, 1, H, W), in the units of `y`. An odd size is padded by repeating its last row or column.
     """
 
     predicts = ("denoised", "sigma")
+    takes_maps = True
     LIMITS = STACK
 
     def __init__(self, depth: int, width: int):
@@ -82,9 +83,16 @@ class FFDNet(nn.Module):
         height, width = y.shape[-2:]
         even = functional.pad(y, (0, width % 2, 0, height % 2), mode="replicate")
         small = functional.pixel_unshuffle(even, 2)  # (N, 4 C, H/2, W/2)
-        levels = level.to(y).reshape(-1, 1, 1, 1).expand(-1, 1, *small.shape[-2:])
+        levels = level.to(y).reshape(-1, 1, 1, 1).expand(-1, 1, *small.shape[-2:]) if level.ndim == 1 else halved(level)
         clean = functional.pixel_shuffle(self.model(torch.cat([small, levels], dim=1)), 2)
         return clean[..., :height, :width]
+
+
+def halved(levels: Tensor) -> Tensor:
+    """A map for pixels of twice the side, each the root mean square of its own: (N, 1, H, W) to (N, 1, H/2, W/2)."""
+    height, width = levels.shape[-2:]
+    even = functional.pad(levels, (0, width % 2, 0, height % 2), mode="replicate")
+    return functional.avg_pool2d(even.square(), 2).sqrt()
 
 
 GAUSSIAN: dict[str, type[DnCNN | BiasFreeDnCNN | FFDNet | NoiseMapUNet]] = {

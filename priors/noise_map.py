@@ -36,6 +36,7 @@ class NoiseMapUNet(nn.Module):
     """Answers the noise in `y`. Sizes must be multiples of `multiple_of`."""
 
     predicts = ("residual", "sigma")
+    takes_maps = True
     LIMITS = {"widths": (list, range(1, 1025)), "blocks": (int, range(1, 17))}
 
     def __init__(self, widths: list[int], blocks: int):

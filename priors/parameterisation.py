@@ -27,6 +27,11 @@ class Preconditioning(NamedTuple):
     c_in: Tensor
 
 
+def _column(sigma: Tensor) -> Tensor:
+    """Levels in the shape that multiplies pictures: (N,) as (N, 1, 1, 1), maps (N, 1, H, W) as they are."""
+    return sigma.reshape(-1, 1, 1, 1) if sigma.ndim == 1 else sigma
+
+
 def edm_preconditioning(sigma: Tensor, sigma_data: float) -> Preconditioning:
     """EDM, table 1: unit-variance input and training target at every level. sigma: (N,)."""
     sigma = sigma.reshape(-1, 1, 1, 1)
@@ -74,14 +79,14 @@ def score_preconditioning(sigma: Tensor) -> Preconditioning:
 
 
 def residual_preconditioning(sigma: Tensor) -> Preconditioning:
-    """F = sigma eps, the noise itself, from x: x0 = x - F (Zhang et al. 2017, DnCNN). sigma: (N,)."""
-    ones = torch.ones_like(sigma).reshape(-1, 1, 1, 1)
+    """F = sigma eps, the noise itself, from x: x0 = x - F (Zhang et al. 2017, DnCNN). sigma: (N,) or a map."""
+    ones = torch.ones_like(_column(sigma))
     return Preconditioning(c_skip=ones, c_out=-ones, c_in=ones)
 
 
 def denoised_preconditioning(sigma: Tensor) -> Preconditioning:
-    """F = x0 from x: nothing to adapt (Zhang et al. 2018, FFDNet). sigma: (N,)."""
-    ones = torch.ones_like(sigma).reshape(-1, 1, 1, 1)
+    """F = x0 from x: nothing to adapt (Zhang et al. 2018, FFDNet). sigma: (N,) or a map."""
+    ones = torch.ones_like(_column(sigma))
     return Preconditioning(c_skip=torch.zeros_like(ones), c_out=ones, c_in=ones)
 
 
@@ -129,11 +134,13 @@ class NetworkPrior:
         self.half = (data_range[1] - data_range[0]) / 2
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        if sigma.ndim > 1 and not getattr(self.network, "takes_maps", False):
+            sigma = sigma.square().mean((1, 2, 3)).sqrt()
         # A network knows nothing outside the levels of its training. Below them, ask for the smallest. Above them,
         # shrink the input until its noise is of the largest, and stretch the answer.
         level = sigma.clamp(self.info.sigma_min, self.info.sigma_max)
-        x = x * (level / sigma).clamp(max=1).reshape(-1, 1, 1, 1)
-        stretch = _stretch(sigma, level).reshape(-1, 1, 1, 1)
+        x = x * _column((level / sigma).clamp(max=1))
+        stretch = _column(_stretch(sigma, level))
         x, level = self.middle + self.half * x, self.half * level
         c_skip, c_out, c_in = self.precondition(level)
         x0 = c_skip * x + c_out * self.network(c_in * x, self.time(level))

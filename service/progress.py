@@ -41,7 +41,7 @@ class ProgressReport:
             "fraction": query.step / query.total,
             "eta_s": elapsed / query.step * (query.total - query.step) if query.step else None,
             "data_residual": query.data_residual,
-            "sigma": float(query.sigma[0]),
+            "sigma": float(query.sigma[0].square().mean().sqrt()),
         }
         self.reporter.progress(self.claim.id, progress)
         if self.preview_every and query.step and query.step % self.preview_every == 0 and query.estimate is not None:

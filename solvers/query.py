@@ -30,7 +30,8 @@ class Query:
     x: Tensor
     """(N, C, H, W), clean image plus `sigma` times white noise."""
     sigma: Tensor
-    """(N,), one level for each row."""
+    """(N,), one level for each row; or (N, 1, H, W), where it differs from pixel to pixel. A denoiser that is told one
+    level for a picture takes the root mean square."""
     step: int
     """Denoiser calls made before this one."""
     total: int

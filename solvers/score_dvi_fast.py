@@ -11,7 +11,7 @@ that a sweep needs two denoiser passes for each component and nothing else (algo
     s^2     = lambda J / phi
 
 The posterior noise s n is what makes the picture fit a denoiser of white noise, whatever the noise of y is like. s is
-per pixel; a denoiser that is told a level is told its root mean square. The division by blur(n^2) makes J exact where
+per pixel, and the denoiser is told so. The division by blur(n^2) makes J exact where
 it is constant. Sweeps that go on after the noise is gone smooth the picture: they end when mu hardly moves.
 """
 
@@ -128,10 +128,9 @@ def antithetic(
 ) -> Generator[Query, Tensor, tuple[Tensor, Tensor]]:
     """(D+ + D-) / 2 and J at `mean`, (N, C, H, W), of a pair of rows with the noise `drawn` times +-`level`."""
     pair = torch.cat([mean + level * drawn, mean - level * drawn])  # (2 N, C, H, W)
-    sigma = (level.square().mean((1, 2, 3)) + asked.direct**2).sqrt().repeat(2)
     answer = yield Query(
         apply(pair, asked.element),
-        sigma,
+        apply(levels_of(level, asked.direct), asked.element),
         asked.step,
         asked.total,
         asked.estimate,
@@ -145,6 +144,11 @@ def antithetic(
     products = gaussian_sums(drawn * (plus - minus) / (2 * level), JACOBIAN_WIDTH)
     jacobian = products / gaussian_sums(drawn.square(), JACOBIAN_WIDTH)
     return (plus + minus) / 2, jacobian.clamp(*JACOBIAN_RANGE)
+
+
+def levels_of(level: Tensor, direct: float) -> Tensor:
+    """(2 N, 1, H, W), what a pair of rows is said to have for noise: one level for all channels of a pixel."""
+    return (level.square().mean(1, keepdim=True) + direct**2).sqrt().repeat(2, 1, 1, 1)
 
 
 def _update(component: Component, y: Tensor, denoised: Tensor, jacobian: Tensor, settings: FastSettings) -> None:

@@ -28,7 +28,8 @@ class Job:
 
     id: str
     start: Callable[[], Solver]
-    prior: PriorId
+    priors: tuple[PriorId, ...]
+    """One for each component that the solver asks."""
     on_query: Callable[[Query], None] | None = None
     deadline: float | None = None
     """On the clock of `time.monotonic`."""
@@ -45,7 +46,7 @@ class Outcome:
     mean_batch: float
     """Tiles in a prior call, averaged over the calls in which this job took part."""
     load_s: float
-    """What this job waited for its prior; 0 where it was warm."""
+    """What this job waited for its priors; 0 where they were warm."""
     run_s: float
 
 
@@ -63,6 +64,7 @@ class Lane:
         self._solver: Solver | None = None
         self._grid: TileGrid | None = None
         self._padded: Tensor | None = None
+        self._padded_levels: Tensor | None = None  # where the level differs from pixel to pixel
         self._padded_mean: Tensor | None = None  # where the prior is on latents
         self._window: Window | None = None  # where the query has a cotangent
         self._answer: Blend | Fold | None = None
@@ -99,6 +101,7 @@ class Lane:
             raise OutOfMemory(f"not even a tile of {self.tile_below} pixels a side fits into the memory of the device")
         self._grid = plan_tiles(*self.query.x.shape[-2:], fitting, info.multiple_of, info.latent_factor)
         self._padded = pad(self.query.x, self._grid)
+        self._padded_levels = pad(self.query.sigma, self._grid) if self.query.sigma.ndim > 1 else None
         if info.kind == "latent":
             if self.query.mean is None:
                 raise ValueError(f"the prior {info.name} is on latents, and the solver knows no picture without noise")
@@ -109,6 +112,11 @@ class Lane:
         else:
             self._answer = Blend(self._grid, rows)
         return self._grid
+
+    @property
+    def prior(self) -> PriorId:
+        """That which the query asks."""
+        return self.job.priors[self.query.component]
 
     @property
     def kind(self) -> Kind:
@@ -136,7 +144,9 @@ class Lane:
         return self._window.cut(self.query.cotangent[row : row + 1], index)
 
     def sigma(self, number: int) -> Tensor:
-        """(1,), the level of a tile."""
+        """(1,), the level of a tile, or a map of it, (1, 1, t, t)."""
+        if self._padded_levels is not None:
+            return self._cut(self._padded_levels, number)
         row = number // len(self._grid.origins)
         return self.query.sigma[row : row + 1]
 
@@ -187,24 +197,30 @@ class Lane:
             self.job.on_query(self.query)
 
     def _check_solution(self, solution: Solution) -> None:
-        parts = {"the solution": solution.x, "its deviation": solution.deviation, "its samples": solution.samples}
+        parts = {
+            "the solution": solution.x,
+            "its deviation": solution.deviation,
+            "its noise map": solution.noise_map,
+            "its samples": solution.samples,
+        }
         for quantity, pictures in parts.items():
             if pictures is not None and not all(row.isfinite().all() for row in pictures):  # a copy of a row at a time
                 raise SolverDiverged(self._answered, quantity) from None
 
-    @staticmethod
-    def _check(query: Query) -> None:
+    def _check(self, query: Query) -> None:
         """Refuse what would come back as a puzzle from somewhere inside the prior."""
-        if query.x.ndim != 4 or query.sigma.shape != query.x.shape[:1] or not len(query.sigma):
+        shapes = (query.x.shape[:1], (len(query.x), 1, *query.x.shape[-2:]))
+        if query.x.ndim != 4 or query.sigma.shape not in shapes or not len(query.sigma):
             raise ValueError(f"a query of shape {tuple(query.x.shape)} with levels {tuple(query.sigma.shape)}")
         if query.cotangent is not None and query.cotangent.shape != query.x.shape:
             shape = tuple(query.cotangent.shape)
             raise ValueError(f"a query of shape {tuple(query.x.shape)} with a cotangent of shape {shape}")
-        if query.component != 0:
-            raise ValueError(f"the solver asks for denoiser {query.component}, and the job has one prior")
+        if not 0 <= query.component < len(self.job.priors):
+            raise ValueError(f"the solver asks for denoiser {query.component}, and the job has {len(self.job.priors)}")
 
     def _let_go(self) -> None:
-        self.query, self._padded, self._padded_mean, self._window, self._answer = None, None, None, None, None
+        self.query, self._padded, self._padded_levels = None, None, None
+        self._padded_mean, self._window, self._answer = None, None, None
 
     def _close(self) -> None:
         self._let_go()

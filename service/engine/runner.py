@@ -71,9 +71,10 @@ class Runner:
     ) -> Tensor:
         """One call of a warm prior.
 
-        tiles: (1, C, t, t) each. sigmas: (1,) each. means: the tiles without their noise, of which only a prior on
-        latents wants to know. cotangents: of the kind VJP, like the tiles. Returns (N, C, t, t) float32 on the device:
-        normal tensors, which solvers may change in place. Raises what the prior raises; see `is_out_of_memory`.
+        tiles: (1, C, t, t) each. sigmas: (1,) or (1, 1, t, t) each. means: the tiles without their noise, of which only
+        a prior on latents wants to know. cotangents: of the kind VJP, like the tiles. Returns (N, C, t, t) float32 on
+        the device: normal tensors, which solvers may change in place. Raises what the prior raises; see
+        `is_out_of_memory`.
         """
         prior = self._priors[name]
         if kind is Kind.VJP:
@@ -90,7 +91,8 @@ class Runner:
         self, prior: Prior, tiles: Sequence[Tensor], sigmas: Sequence[Tensor], means: Sequence[Tensor | None]
     ) -> Tensor:
         """D(x, sigma)."""
-        x, sigma = self._gather(tiles), self._gather(sigmas)  # (N, C, t, t), (N,)
+        x = self._gather(tiles)  # (N, C, t, t)
+        sigma = self._levels(x, sigmas)
         if isinstance(prior, SplitPrior):
             mean = self._gather(means)
             return _checked(prior, x, prior.denoise_split(mean, (x - mean) / sigma.reshape(-1, 1, 1, 1), sigma))
@@ -101,10 +103,17 @@ class Runner:
         self, prior: Prior, tiles: Sequence[Tensor], sigmas: Sequence[Tensor], cotangents: Sequence[Tensor | None]
     ) -> Tensor:
         """J^T v; the graph in between is gone when this returns. Inference tensors could not be saved in it."""
-        x, sigma, v = self._gather(tiles), self._gather(sigmas), self._gather(cotangents)
+        x, v = self._gather(tiles), self._gather(cotangents)
+        sigma = self._levels(x, sigmas)
         with torch.enable_grad():
             denoised = _checked(prior, x, prior.denoise(x.requires_grad_(), sigma))
         return torch.autograd.grad(denoised, x, v)[0]
+
+    def _levels(self, x: Tensor, sigmas: Sequence[Tensor]) -> Tensor:
+        """(N,); or (N, 1, t, t) where one of them is a map, as then all of them are."""
+        if any(sigma.ndim > 1 for sigma in sigmas):
+            sigmas = [sigma if sigma.ndim > 1 else sigma.expand(1, 1, *x.shape[-2:]) for sigma in sigmas]
+        return self._gather(sigmas)
 
     def _gather(self, parts: Sequence[Tensor]) -> Tensor:
         """Along the batch axis, float32, on the device; pictures channel by channel last in memory."""

@@ -13,6 +13,7 @@ from priors.base import Prior
 from priors.declaration import Declaration
 from priors.manifest import PriorError, PriorInfo
 from priors.parameterisation import SIGNAL, TIME_MAPS, EdmPrior, adapt, edm_preconditioning
+from tests.priors.denoisers import random_network
 from tests.priors.ideal import BLIND, DDPM, DECLARED, INFO, WITHIN, Blind, Ideal, prediction
 
 LEVELS = torch.tensor([0.01, 0.1, 0.5, 1.0, 8.0, 80.0], dtype=torch.float64)
@@ -255,3 +256,35 @@ def test_slope_of_a_real_eps_network(dead_leaves: Callable[[int, int], Tensor]) 
         slopes.append((((noisy - x0) / sigma * noise).sum() / noise.square().sum()).item())
     assert slopes == sorted(slopes)
     assert 0.5 < slopes[0] < slopes[-1] < 1.0
+
+
+TOLD = {"FFDNet": Declaration("denoised", "sigma"), "NoiseMapUNet": Declaration("residual", "sigma")}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_network_that_takes_maps_is_told_every_pixel(name: str) -> None:
+    prior = adapt(random_network(name), PriorInfo(name="p", sigma_min=0.01, sigma_max=0.5), TOLD[name])
+    x, sigma = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0)), torch.tensor([0.1, 0.4])
+    flat = sigma.reshape(2, 1, 1, 1).expand(2, 1, 8, 12)
+    torch.testing.assert_close(prior.denoise(x, flat), prior.denoise(x, sigma))
+    halves = flat.clone()
+    halves[..., 6:] = 0.2
+    assert (prior.denoise(x, halves) - prior.denoise(x, sigma)).abs().max() > 1e-3
+
+
+class TimedNetwork(nn.Module):
+    """Its answer depends on the time."""
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        return x * (time.reshape(-1, 1, 1, 1) / 1000)
+
+
+def test_others_are_told_the_root_mean_square() -> None:
+    prior = adapt(
+        TimedNetwork(), PriorInfo(name="p", sigma_min=0.02, sigma_max=5.0), Declaration("eps", "index", schedule=DDPM)
+    )
+    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    levels = torch.full((1, 1, 8, 8), 0.3)
+    levels[..., :4] = 0.1
+    once = prior.denoise(x, torch.tensor([((0.3**2 + 0.1**2) / 2) ** 0.5]))
+    torch.testing.assert_close(prior.denoise(x, levels), once)

@@ -107,14 +107,15 @@ def test_a_query_is_a_pair_of_rows_around_the_mean(symmetry):
     solver = score_dvi_fast(task, settings(sweeps=9, symmetry=symmetry), NoiseStream(7))
     query = next(solver)
     for sweep in range(9):
-        assert query.sigma.shape == (2,) and query.component == 0 and query.total == 9
+        assert query.sigma.shape == (2, 1, *query.x.shape[-2:]) and query.component == 0 and query.total == 9
         assert torch.equal(query.mean()[:1], apply(query.estimate, elements[sweep % len(elements)]))
         plus, minus = query.x - query.mean()
         assert torch.allclose(plus, -minus, atol=1e-12)
         drawn = apply(NoiseStream(7).normal(sweep, task.measurement), elements[sweep % len(elements)])
         level = plus / drawn[0]
         assert (level > 0).all()
-        assert torch.allclose(query.sigma, level.square().mean().sqrt().expand(2), atol=1e-9)
+        expected = level.square().mean(0).sqrt().expand(2, 1, -1, -1)  # one level for the channels of a pixel
+        assert torch.allclose(query.sigma, expected, atol=1e-9)
         answer = MIXTURE.denoise(query.x, query.sigma)
         query = solver.send(answer) if sweep < 8 else None
 

@@ -10,6 +10,7 @@ from priors.manifest import PriorInfo
 from priors.tiling import Blend, cut, pad
 from service.engine.errors import NotDifferentiable, OutOfMemory
 from service.engine.lane import Job, Lane, usable_tiles
+from service.engine.residency import PriorId
 from service.engine.scheduler import Kind
 from solvers.drive import answer as answer_of
 from solvers.drive import drive
@@ -20,7 +21,7 @@ INFO = PRIOR.info
 
 
 def lane_of(solver, **options) -> Lane:
-    lane = Lane(0, Job("job", lambda: solver, "p", **options))
+    lane = Lane(0, Job("job", lambda: solver, (PriorId("p"),), **options))
     lane.begin(load_s=0.0)
     return lane
 
@@ -77,6 +78,20 @@ def noisy(x: Tensor, noise: Tensor, sigma: float, known: bool = True) -> Solver:
     return Solution(
         (yield Query(x + sigma * noise, torch.tensor([sigma]), 0, 1, mean=(lambda: x) if known else None)), 0.0
     )
+
+
+def test_a_map_of_levels_is_cut_as_the_picture_is() -> None:
+    """For a prior of single pixels the tiles of both, blended, are what it says of the whole."""
+    x, levels = image(40, 50), torch.linspace(0.01, 2, 2000).reshape(1, 1, 40, 50)
+
+    def solver():
+        return Solution((yield Query(x, levels, 0, 1)), 0.0)
+
+    lane = lane_of(solver())
+    lane.plan(INFO, (32,))
+    assert lane.tiles > 1 and lane.sigma(0).shape == (1, 1, 32, 32)
+    answer(lane)
+    assert (lane.solution.x - PRIOR.denoise(x, levels)).abs().max() < 1e-6
 
 
 def test_a_prior_on_latents_gets_the_mean_of_every_tile_and_shares_its_noise() -> None:
@@ -229,10 +244,18 @@ def test_a_solution_that_is_not_finite_is_no_picture(solution: Solution, quantit
         Query(torch.zeros(3, 32, 32), torch.ones(3), 0, 1),
         Query(torch.zeros(2, 3, 32, 32), torch.ones(1), 0, 1),
         Query(torch.zeros(0, 3, 32, 32), torch.ones(0), 0, 1),
+        Query(torch.zeros(1, 3, 32, 32), torch.ones(1, 3, 32, 32), 0, 1),
         Query(torch.zeros(1, 3, 32, 32), torch.ones(1), 0, 1, component=1),
         Query(torch.zeros(2, 3, 32, 32), torch.ones(2), 0, 1, cotangent=torch.zeros(1, 3, 32, 32)),
     ],
-    ids=["no batch axis", "one level for two rows", "no rows", "another denoiser", "one cotangent for two rows"],
+    ids=[
+        "no batch axis",
+        "one level for two rows",
+        "no rows",
+        "a level for each channel",
+        "another denoiser",
+        "one cotangent for two rows",
+    ],
 )
 def test_a_senseless_query_is_refused(query: Query) -> None:
     def solver():

@@ -50,6 +50,14 @@ def test_one_call_over_all_tiles_in_float32_channels_last_and_inference_mode() -
     assert torch.equal(answer, torch.cat(tiles))
 
 
+def test_levels_that_differ_from_pixel_to_pixel_make_maps_of_all() -> None:
+    witness = Witness()
+    levels = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    runner_of(witness).run(P, [image(8, 8, 0), image(8, 8, 1)], [torch.tensor([0.1]), levels])
+    assert witness.sigma.shape == (2, 1, 8, 8)
+    assert torch.equal(witness.sigma[0], torch.full((1, 8, 8), 0.1)) and torch.equal(witness.sigma[1:], levels)
+
+
 def test_a_prior_on_latents_sees_the_picture_and_its_unit_noise_apart() -> None:
     class Splitting(Witness):
         info = PriorInfo(name="splitting", kind="latent")
