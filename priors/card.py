@@ -74,8 +74,8 @@ def recipe_lines(training: dict[str, Any], last: dict[str, Any], source: str) ->
     ]
 
 
-def table_lines(evaluation: dict[str, Any]) -> list[str]:
-    """One table of measured figures."""
+def table_lines(evaluation: dict[str, Any], beside: dict[str, Any] | None = None) -> list[str]:
+    """One table of measured figures. beside: the same evaluation of another prior, as one more column."""
     frame = f"tiles of {evaluation['tile_sizes']} px" if evaluation["tile_sizes"] else "full frames"
     lines = [
         f"### {evaluation['images']}: {evaluation['count']} pictures, {frame}, seed {evaluation['seed']}",
@@ -86,18 +86,34 @@ def table_lines(evaluation: dict[str, Any]) -> list[str]:
     for level in evaluation["levels"]:
         numbers = f"{level['psnr_noisy']:.2f} | {level['psnr']:.2f} | {level['slope']:.3f} | {level['calibration']:.3f}"
         lines.append(f"| {level['sigma_255']:g} | {level['sigma']:.4f} | {numbers} |")
+    if beside is not None:
+        columns = [f" {beside['prior']}, dB |", "---:|", *(f" {level['psnr']:.2f} |" for level in beside["levels"])]
+        lines[-len(columns) :] = [line + column for line, column in zip(lines[-len(columns) :], columns, strict=True)]
     return [*lines, ""]
 
 
-def measured_lines(folder: Path, digest: str) -> list[str]:
-    """A table for every evaluation in the prior's folder. Raises PriorError for one of other weights."""
+def measured_lines(folder: Path, digest: str, beside: Path | None = None) -> list[str]:
+    """A table for every evaluation in the prior's folder, beside that of another prior where the two measured the same.
+
+    Raises PriorError for an evaluation of other weights.
+    """
     lines = [MEASURED, ""]
     for path in sorted(folder.glob("evaluation-*.json")):
         evaluation = json.loads(path.read_text())
         if evaluation["sha256"] != digest:
             raise PriorError(f"{path.name} was measured with other weights: run priors.evaluation again")
-        lines += table_lines(evaluation)
+        lines += table_lines(evaluation, same_evaluation(evaluation, beside / path.name) if beside else None)
     return lines if len(lines) > 2 else ["Not measured yet.", ""]
+
+
+def same_evaluation(evaluation: dict[str, Any], path: Path) -> dict[str, Any] | None:
+    """What another prior made of the same pictures, noise and tiles; None where it was not measured so."""
+    if not path.is_file():
+        return None
+    other = json.loads(path.read_text())
+    alike = all(other[key] == evaluation[key] for key in ("images", "count", "tile_sizes", "seed"))
+    levels = ([level["sigma"] for level in each["levels"]] for each in (evaluation, other))
+    return other if alike and next(levels) == next(levels) else None
 
 
 def sample_lines(folder: Path, digest: str) -> list[str]:
@@ -162,8 +178,11 @@ def architecture(folder: Path, info: PriorInfo, training: dict[str, Any]) -> str
     )
 
 
-def card(folder: Path, run: Path, note: str = "") -> str:
-    """The card of the prior in `folder`, trained in `run`. Raises PriorError for an evaluation of other weights."""
+def card(folder: Path, run: Path, note: str = "", beside: Path | None = None) -> str:
+    """The card of the prior in `folder`, trained in `run`, with the figures of that in `beside`.
+
+    Raises PriorError for an evaluation of other weights.
+    """
     info = read_manifest(folder)
     training = json.loads((run / "training.json").read_text())
     last = json.loads((run / "loss.jsonl").read_text().splitlines()[-1])
@@ -172,7 +191,7 @@ def card(folder: Path, run: Path, note: str = "") -> str:
         "## Data": [*data_lines(training), "", *([note, ""] if note else [])],
         "## Recipe": [*recipe_lines(training, last, read_fields(folder).get("source", "")), ""],
         "## Samples": sample_lines(folder, info.digest),
-        "## Measured denoising": measured_lines(folder, info.digest),
+        "## Measured denoising": measured_lines(folder, info.digest, beside),
         "## Limits": limit_lines(info, training.get("network", "unet")),
     }
     return page(info, sections)
@@ -211,10 +230,11 @@ def page(info: PriorInfo, sections: dict[str, list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_card(folder: Path, run: Path | None = None, note: str = "") -> Path:
+def write_card(folder: Path, run: Path | None = None, note: str = "", beside: Path | None = None) -> Path:
     """Write `README.md` into the folder of a prior: of the `run` that trained it, else of its manifest.
 
-    Raises PriorError where that would lose what it says: a page that somebody else wrote, or the records of a training.
+    beside: folder of a prior whose figures, where the two measured the same, stand beside those of this one. Raises
+    PriorError where that would lose what it says: a page that somebody else wrote, or the records of a training.
     """
     path = folder / CARD
     if path.is_file() and not path.read_text(encoding="utf-8", errors="replace").startswith(FIRST_LINES):
@@ -222,7 +242,7 @@ def write_card(folder: Path, run: Path | None = None, note: str = "") -> Path:
     if run is None and "trained_crops" in read_fields(folder):
         raise PriorError(f"prior {folder.name} was trained here: its card is written from its run folder")
     try:
-        text = foreign_card(folder, note) if run is None else card(folder, run, note)
+        text = foreign_card(folder, note) if run is None else card(folder, run, note, beside)
     except (ValueError, LookupError, TypeError) as error:
         raise PriorError(f"prior {folder.name}: what was recorded of it cannot be read: {error!r}") from error
     path.write_text(text, encoding="utf-8")

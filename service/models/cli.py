@@ -178,18 +178,20 @@ def card(
     name: Name,
     run: Annotated[Path | None, typer.Option(help="Run folder of its training: writes the card from there.")] = None,
     note: Annotated[str, typer.Option(help="A paragraph on its data: sources, attribution, overlap.")] = "",
+    beside: Annotated[str, typer.Option(help="Another prior, whose figures stand beside those of this one.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Write it anew, after new measurements.")] = False,
     models: Models = None,
 ) -> None:
     """Print the model card of a prior; written first where it has none."""
     with failures_told():
-        folder = shelf_of(models, read_settings()).home(name) / name
+        shelf = shelf_of(models, read_settings())
+        folder = shelf.home(name) / name
         if not folder.is_dir():
             raise PriorError(f"there is no prior named {name!r}")
         from priors.card import CARD, write_card
 
-        if write or note or run is not None or not (folder / CARD).is_file():
-            write_card(folder, run, note)
+        if write or note or beside or run is not None or not (folder / CARD).is_file():
+            write_card(folder, run, note, shelf.home(beside) / beside if beside else None)
         out((folder / CARD).read_text(encoding="utf-8").rstrip())
 
 

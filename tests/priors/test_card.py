@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -45,7 +46,7 @@ def run(tmp_path: Path) -> Path:
     return folder
 
 
-def write_evaluation(folder: Path, digest: str) -> None:
+def write_evaluation(folder: Path, digest: str, **changes: Any) -> None:
     level = {
         "sigma": 0.196078,
         "sigma_255": 25.0,
@@ -55,6 +56,7 @@ def write_evaluation(folder: Path, digest: str) -> None:
         "slope": 0.9,
     }
     report = {"images": "set", "count": 24, "tile_sizes": [64, 128], "seed": 7, "sha256": digest, "levels": [level]}
+    report |= {"prior": folder.name} | changes
     (folder / "evaluation-set.json").write_text(json.dumps(report))
 
 
@@ -94,6 +96,19 @@ def test_the_card_says_which_prior_the_training_began_with(models: Path, run: Pa
     path = models / "tiny" / "prior.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"source": "trained on from other (research only)"}))
     assert "Source: trained on from other (research only)." in written(models, run)
+
+
+def test_the_figures_of_another_prior_stand_beside_where_it_measured_the_same(models: Path, run: Path) -> None:
+    folder, other = models / "tiny", models / "other"
+    write_evaluation(folder, digest_of(folder))
+    other.mkdir()
+    assert " other, dB |" not in write_card(folder, run, beside=other).read_text()
+    write_evaluation(other, "ab" * 32)
+    text = write_card(folder, run, beside=other).read_text()
+    assert "| rms of the residual / sigma | other, dB |" in text and "---:|---:|\n| 25 |" in text
+    assert "| 25 | 0.1961 | 20.17 | 29.88 | 0.900 | 0.950 | 29.88 |" in text
+    write_evaluation(other, "ab" * 32, seed=8)
+    assert " other, dB |" not in write_card(folder, run, beside=other).read_text()
 
 
 def test_without_an_evaluation_it_says_so(models: Path, run: Path) -> None:
