@@ -1,8 +1,9 @@
-"""The way of a job from its arrival to its first step: it waits here until its prior is warm."""
+"""The way of a job from its arrival to its first step: it waits here until its priors are warm."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from queue import SimpleQueue
 
 from service.engine.errors import PriorLoadFailed
@@ -18,7 +19,7 @@ MEBIBYTE = 2**20
 @dataclass
 class _Waiting:
     lane: Lane
-    size: int
+    sizes: Mapping[PriorId, int]
     since: float | None = None
     """None before the first look: who begins then has not waited."""
 
@@ -42,25 +43,19 @@ class Admission:
         self._observe = observe
         self._sizes: dict[PriorId, int] = {}
         self._waiting: dict[int, _Waiting] = {}  # by lane, in the order of arrival
-        self._begun: dict[int, PriorId] = {}
+        self._begun: dict[int, tuple[PriorId, ...]] = {}
         self._wishes: SimpleQueue[tuple[str, bool]] = SimpleQueue()
         self.states: dict[PriorId, str] = {}
         """`loading` or `ready`, of each prior that is not cold. Replaced, never changed: any thread may read it."""
 
     def enter(self, lane: Lane) -> None:
-        """A job has arrived. Raises PriorLoadFailed where nothing can be known of its prior."""
-        prior = lane.job.prior
-        if prior not in self._sizes:
-            try:
-                self._sizes[prior] = self._size_of(prior.name)
-            except Exception as error:  # noqa: BLE001 - as in a load
-                raise _load_failed(prior, error) from error
-        self._waiting[lane.number] = _Waiting(lane, self._sizes[prior])
+        """A job has arrived. Raises PriorLoadFailed where nothing can be known of one of its priors."""
+        self._waiting[lane.number] = _Waiting(lane, {prior: self._size(prior) for prior in lane.job.priors})
 
     def leave(self, lane: Lane) -> None:
         """A job has ended, wherever it was."""
         self._waiting.pop(lane.number, None)
-        if (prior := self._begun.pop(lane.number, None)) is not None:
+        for prior in self._begun.pop(lane.number, ()):
             self._residency.touch(prior)
 
     def wish(self, name: str, stay: bool) -> None:
@@ -68,17 +63,13 @@ class Admission:
         self._wishes.put((name, stay))
 
     def turn(self) -> tuple[list[tuple[Lane, float]], list[tuple[Lane, PriorLoadFailed]]]:
-        """The lanes to begin now, each with its seconds of waiting for its prior; and those to end, with reasons."""
+        """The lanes to begin now, each with its seconds of waiting for its priors; and those to end, with reasons."""
         while not self._wishes.empty():
             self._residency.wish(*self._wishes.get())
         failed = self._take_loaded()
         failing = {lane.number for lane, _ in failed}
-        requests = [
-            Request(number, each.lane.job.prior, each.size)
-            for number, each in self._waiting.items()
-            if number not in failing
-        ]
-        decision = self._residency.decide(requests, self._begun.values())
+        requests = [Request(number, each.sizes) for number, each in self._waiting.items() if number not in failing]
+        decision = self._residency.decide(requests, set(chain(*self._begun.values())))
         self._move(decision)
         begin = [self._begin(number) for number in decision.begin]
         failed += [(self._waiting[number].lane, self._too_large(number)) for number in decision.refuse]
@@ -100,7 +91,7 @@ class Admission:
             raise ended.error
         self._runner.release()
         self._sizes.pop(ended.id, None)
-        lanes = [each.lane for each in self._waiting.values() if each.lane.job.prior == ended.id]
+        lanes = [each.lane for each in self._waiting.values() if ended.id in each.sizes]
         return [(lane, _load_failed(ended.id, ended.error)) for lane in lanes]
 
     def _move(self, decision: Decision) -> None:
@@ -113,13 +104,23 @@ class Admission:
 
     def _begin(self, number: int) -> tuple[Lane, float]:
         waited = self._waiting.pop(number)
-        self._begun[number] = waited.lane.job.prior
+        self._begun[number] = waited.lane.job.priors
         return waited.lane, 0.0 if waited.since is None else time.monotonic() - waited.since
 
     def _too_large(self, number: int) -> PriorLoadFailed:
-        each, budget = self._waiting[number], self._residency.budget / MEBIBYTE
-        detail = f"it takes {each.size / MEBIBYTE:.0f} MiB and this worker has {budget:.0f} MiB for priors"
-        return _load_failed(each.lane.job.prior, detail)
+        sizes, budget = self._waiting[number].sizes, self._residency.budget / MEBIBYTE
+        prior, *others = sizes
+        beside = f"with {', '.join(map(str, others))} " if others else ""
+        takes = f"{beside}it takes {sum(sizes.values()) / MEBIBYTE:.0f} MiB"
+        return _load_failed(prior, f"{takes} and this worker has {budget:.0f} MiB for priors")
+
+    def _size(self, prior: PriorId) -> int:
+        if prior not in self._sizes:
+            try:
+                self._sizes[prior] = self._size_of(prior.name)
+            except Exception as error:  # noqa: BLE001 - as in a load
+                raise _load_failed(prior, error) from error
+        return self._sizes[prior]
 
 
 def _load_failed(prior: PriorId, why: object) -> PriorLoadFailed:

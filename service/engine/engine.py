@@ -1,6 +1,6 @@
 """The engine: one thread that runs many solvers and shares every prior call among them.
 
-A turn: end what was cancelled or came too late, let jobs in whose prior is warm, let the scheduler fill a batch, run
+A turn: end what was cancelled or came too late, let jobs in whose priors are warm, let the scheduler fill a batch, run
 it, hand the tiles back, and advance the solvers whose answer is complete. All solver and prior work happens in this
 thread, except that priors are loaded beside it.
 """
@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import torch
@@ -98,17 +98,20 @@ class Engine:
         deadline: float | None = None,
         weight: float = 1.0,
         digest: str = "",
+        further: Sequence[PriorId] = (),
     ) -> Future[Outcome]:
         """Run `start()` to its solution, from now on, beside all others that are here.
 
         `start`, the solver and `on_query` run in the engine's thread. How many may be here, and who beside whom, is for
         the caller to say (`service.queue.gate`). deadline: on the clock of `time.monotonic`. weight: its importance
         among those that wait for a prior call. digest: of the weights that are meant; empty for whichever there are.
+        further: the priors of the components 1, 2, ... of a solver that asks several; all are warm before it begins.
         The future raises SolverDiverged, DeadlineExceeded, PriorLoadFailed, NotDifferentiable, OutOfMemory,
         EngineStopped, CancelledError, or whatever else the solver raised; cancelling it is the same as `cancel`. Raises
         EngineStopped after `stop`.
         """
-        lane = Lane(next(self._numbers), Job(job_id, start, PriorId(prior, digest), on_query, deadline, weight))
+        priors = (PriorId(prior, digest), *further)
+        lane = Lane(next(self._numbers), Job(job_id, start, priors, on_query, deadline, weight))
         self._roster.enter(lane)
         return lane.future
 
@@ -169,7 +172,7 @@ class Engine:
         return self._roster.wait(max(0.0, min(deadlines) - time.monotonic()) if deadlines else None)
 
     def _begin_the_next(self) -> None:
-        """Begin every job whose prior is warm, also those that arrive meanwhile."""
+        """Begin every job whose priors are warm, also those that arrive meanwhile."""
         news = True
         while news:
             while (lane := self._roster.start_next()) is not None:
@@ -219,7 +222,7 @@ class Engine:
             with self._departure.guard(lane):
                 lane.take(share.first, chunk, batch.size)
                 if share.lane in complete:
-                    self._observe.step(lane.job.id, lane.job.prior.name)
+                    self._observe.step(lane.job.id, batch.key.prior.name)
                     lane.advance()
                     self._settle(lane)
 
@@ -251,8 +254,8 @@ class Engine:
             self._offer(lane)
 
     def _offer(self, lane: Lane) -> None:
-        grid = lane.plan(self._runner.info(lane.job.prior), self._tile_sizes)
-        key = BatchKey(lane.job.prior, grid.tile, kind=lane.kind)
+        grid = lane.plan(self._runner.info(lane.prior), self._tile_sizes)
+        key = BatchKey(lane.prior, grid.tile, kind=lane.kind)
         self._scheduler.offer(lane.number, key, lane.tiles, lane.job.weight)
 
 

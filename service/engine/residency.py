@@ -3,11 +3,12 @@
 Priors are loaded one at a time, in the order in which jobs asked for them. A prior that does not fit beside the others
 takes the place of those that were not used for the longest time, of the unused ones alone. Where these are too few, its
 jobs wait; jobs of warm priors may overtake them `patience` times, and after that nobody begins before them. A job that
-waits holds nothing that another waits for, so all of them get their turn.
+needs several priors is the first to keep what it has while the others come, and nothing from those that are before it:
+no two wait for each other, and all of them get their turn.
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,9 +28,8 @@ class Request(NamedTuple):
     """A lane that has not begun."""
 
     lane: int
-    prior: PriorId
-    size: int
-    """Bytes of the prior."""
+    sizes: Mapping[PriorId, int]
+    """Bytes of each prior that it needs, all at one time."""
 
 
 @dataclass
@@ -37,9 +37,9 @@ class Decision:
     """What to do now, in this order."""
 
     refuse: list[int] = field(default_factory=list)
-    """Lanes whose prior alone is larger than the budget."""
+    """Lanes whose priors alone are larger than the budget."""
     begin: list[int] = field(default_factory=list)
-    """Lanes whose prior is warm."""
+    """Lanes whose priors are warm."""
     evict: list[PriorId] = field(default_factory=list)
     load: PriorId | None = None
 
@@ -60,18 +60,21 @@ class Residency:
     def decide(self, waiting: Iterable[Request], in_use: Collection[PriorId]) -> Decision:
         """waiting: in the order of arrival. in_use: priors of lanes that have begun. The answer counts as done."""
         in_use, decision, blocked = set(in_use), Decision(), False
-        for lane, prior, size in waiting:
-            if size > self.budget:
+        for lane, sizes in waiting:
+            cold = [prior for prior in sizes if prior not in self._warm]
+            if sum(sizes.values()) > self.budget:
                 decision.refuse.append(lane)
-            elif prior in self._warm:
+            elif not cold:
                 if blocked and self._overtaken >= self.patience:
                     continue
                 self._overtaken += blocked
                 decision.begin.append(lane)
-                in_use.add(prior)
-                self.touch(prior)
+                in_use.update(sizes)
+                for prior in sizes:
+                    self.touch(prior)
             elif self._loading is None and not blocked:
-                room = self._room_for(size, in_use)
+                prior, size = cold[0], sizes[cold[0]]
+                room = self._room_for(size, in_use.union(sizes))
                 blocked = room is None
                 self._block(lane if blocked else None)
                 if room is not None:

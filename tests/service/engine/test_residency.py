@@ -11,7 +11,8 @@ A, B, C, LARGE = (PriorId(name) for name in ("a", "b", "c", "large"))
 
 
 def request(lane: int, name: str) -> Request:
-    return Request(lane, PriorId(name), SIZES[name])
+    """One prior, or several as `a+b`."""
+    return Request(lane, {PriorId(each): SIZES[each] for each in name.split("+")})
 
 
 def decide(residency: Residency, *names: str, in_use: str = "") -> Decision:
@@ -83,12 +84,40 @@ def test_what_can_never_fit_is_refused_and_holds_nobody_up() -> None:
     assert decide(residency, "giant", "b", "a") == Decision(refuse=[0], begin=[2], load=B)
 
 
+def test_all_priors_of_a_lane_are_loaded_before_it_begins() -> None:
+    residency = holding("c")
+    assert decide(residency, "a+b") == Decision(load=A)
+    residency.loaded(True)
+    assert decide(residency, "a+b") == Decision(evict=[C], load=B)
+    residency.loaded(True)
+    assert decide(residency, "a+b") == Decision(begin=[0])
+
+
+def test_what_a_lane_has_already_makes_no_room_for_what_it_lacks() -> None:
+    residency = holding("a", "c")
+    assert decide(residency, "a+b", in_use="c") == Decision()
+    assert decide(residency, "a+b") == Decision(evict=[C], load=B)
+
+
+def test_of_two_lanes_that_cannot_both_be_complete_the_first_goes_on() -> None:
+    residency = holding("a", "c", budget=8)
+    assert decide(residency, "a+b", "c+b") == Decision(evict=[C], load=B)
+    residency.loaded(True)
+    assert decide(residency, "a+b", "c+b") == Decision(begin=[0])
+    assert residency.decide([request(1, "c+b")], [A, B]) == Decision()
+    assert residency.decide([request(1, "c+b")], []) == Decision(evict=[A], load=C)
+
+
+def test_priors_that_do_not_fit_together_are_refused() -> None:
+    assert decide(Residency(10), "a+large") == Decision(refuse=[0])
+
+
 def test_the_same_name_with_other_weights_is_another_prior() -> None:
     old, new = PriorId("a", "1" * 64), PriorId("a", "2" * 64)
     residency = Residency(10)
-    assert residency.decide([Request(0, old, 4)], []).load == old
+    assert residency.decide([Request(0, {old: 4})], []).load == old
     residency.loaded(True)
-    assert residency.decide([Request(0, old, 4), Request(1, new, 4)], []) == Decision(begin=[0], load=new)
+    assert residency.decide([Request(0, {old: 4}), Request(1, {new: 4})], []) == Decision(begin=[0], load=new)
 
 
 def test_a_lane_that_waits_for_memory_is_overtaken_so_many_times_and_no_more() -> None:
@@ -135,25 +164,27 @@ def test_who_was_unwanted_may_stay_after_all() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_lane_gets_its_turn_and_the_budget_is_kept(seed: int) -> None:
-    """Jobs arrive without end; each holds its prior for a few turns."""
+    """Jobs arrive without end; each holds its priors for a few turns."""
     chance = random.Random(seed)
     residency, waiting, running = Residency(10, patience=3), {}, {}
     loading, longest_wait = False, 0
     for turn in range(600):
         if len(waiting) + len(running) < 8:
-            waiting[turn] = (request(turn, chance.choice("aaab") if turn % 40 else "large"), turn)
+            rare = {0: "large", 20: "b+c", 30: "a+c"}.get(turn % 40)
+            waiting[turn] = (request(turn, rare or chance.choice("aaab")), turn)
         if loading and chance.random() < 0.5:
             residency.loaded(success=True)
             loading = False
-        running = {lane: (prior, left - 1) for lane, (prior, left) in running.items() if left}
-        in_use = {prior for prior, _ in running.values()}
+        running = {lane: (sizes, left - 1) for lane, (sizes, left) in running.items() if left}
+        in_use = {prior for sizes, _ in running.values() for prior in sizes}
         decision = residency.decide([each for each, _ in waiting.values()], in_use)
         assert not in_use & set(decision.evict)
         loading = loading or decision.load is not None
         assert sum(SIZES[prior.name] for prior in residency.states()) <= 10
         for lane in decision.begin:
-            (_, prior, _), since = waiting.pop(lane)
+            (_, sizes), since = waiting.pop(lane)
+            assert residency.states().items() >= dict.fromkeys(sizes, "ready").items()
             longest_wait = max(longest_wait, turn - since)
-            running[lane] = (prior, chance.randint(1, 6))
+            running[lane] = (sizes, chance.randint(1, 6))
     assert longest_wait < 120
     assert all(turn - since < 120 for _, since in waiting.values())

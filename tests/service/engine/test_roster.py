@@ -6,12 +6,13 @@ import pytest
 
 from service.engine.errors import EngineStopped
 from service.engine.lane import Job, Lane
+from service.engine.residency import PriorId
 from service.engine.roster import Roster
 from tests.service.engine.parts import good
 
 
 def lane_of(number: int, job_id: str = "job") -> Lane:
-    return Lane(number, Job(job_id, good, "p"))
+    return Lane(number, Job(job_id, good, (PriorId("p"),)))
 
 
 def test_lanes_start_once_in_the_order_of_arrival() -> None:
