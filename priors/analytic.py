@@ -54,7 +54,7 @@ class DenseGaussianPrior:
         self.info = PriorInfo(name="dense_gaussian", fully_convolutional=False)
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        variance = sigma.double().reshape(-1, 1) ** 2  # (N, 1)
+        variance = sigma.double().square().reshape(len(sigma), -1).mean(1, keepdim=True)  # (N, 1), of a map its mean
         rotated = (x.double().flatten(1) - self.mean) @ self.basis  # (N, C*H*W)
         gain = self.variances / (self.variances + variance)
         return (self.mean + (gain * rotated) @ self.basis.T).reshape(x.shape).to(x.dtype)
