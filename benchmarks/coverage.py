@@ -20,7 +20,7 @@ from benchmarks.problems import Task, measure, pictures
 from benchmarks.report import Row, publish
 from benchmarks.served import folder_of, served
 from priors.base import Prior
-from solvers.calibration import Calibration, read_calibration
+from solvers.calibration import Calibration, read_calibrations
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.operators import Blur, Downsample, Identity, Mask, holes, kernels
@@ -151,9 +151,10 @@ def observations(arguments: argparse.Namespace, prior: Prior) -> dict[str, dict[
 
 def main() -> None:
     arguments = parser_of("coverage", __doc__).parse_args()
-    prior, folder = served(arguments.prior), folder_of(arguments.prior)
+    prior = served(arguments.prior)
+    calibrations = read_calibrations(folder_of(arguments.prior), prior.info.digest)
     rows = [
-        row(images, case, seen, read_calibration(folder, prior.info.digest, case.task.preset))
+        row(images, case, seen, calibrations[case.task.preset])
         for images, by_case in observations(arguments, prior).items()
         for case, seen in by_case.items()
     ]

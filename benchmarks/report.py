@@ -26,6 +26,11 @@ def publish(name: str, rows: Sequence[Row], settings: Row, folder: Path = RESULT
     for row in rows:
         table.add_row(*(_text(row.get(column)) for column in columns))
     Console(width=160).print(table)
+    return write(name, rows, settings, folder)
+
+
+def write(name: str, rows: Sequence[Row], settings: Row, folder: Path = RESULTS) -> Path:
+    """`publish` without the table on the screen: for what is not complete yet."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     document = {"name": name, "settings": settings, "machine": machine(), "rows": list(rows)}

@@ -3,21 +3,23 @@
 Same prior, same measurements, same run; PSNR and SSIM of the clipped picture. Methods in `TUNED` get, for each task and
 noise level, the values that were best in mean PSNR on the pictures of `--tune`; the others run with their own defaults.
 The values of 1000 calls are those of 100. A call is one denoiser call, a gradient one vector-Jacobian product through
-the denoiser. Pictures go side by side; seconds (of one core) and memory are for each of them.
+the denoiser. One picture of each set after the other goes through all tasks, so that a run that is cut short has fewer
+pictures; seconds (of one core) and memory are for each picture while one of each set goes side by side.
 """
 
 import argparse
 import dataclasses
-import itertools
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from benchmarks.problems import TASKS, Task, measure, pictures
-from benchmarks.report import RESULTS, Row, publish
+from benchmarks.report import RESULTS, Row, publish, write
 from benchmarks.served import served
 from benchmarks.side_by_side import Counted, Spent, restore_together
 from priors.base import Prior
@@ -26,7 +28,7 @@ from solvers.metrics import psnr, ssim
 from solvers.noise import NoiseStream
 from solvers.operators import Blur
 from solvers.presets import preset
-from solvers.query import Problem, Solver
+from solvers.query import Problem, Query, Solver
 
 NOISE_LEVELS = (0.0, 0.01, 0.05)
 """Standard deviations on the [0, 1] scale."""
@@ -52,20 +54,27 @@ LENT = {"red_diff paper 1000": "red_diff paper 100"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Damaged:
-    """A picture of a set: its number there, which is the seed, its truth (1, 3, H, W) on [-1, 1]."""
+class Crop:
+    """A picture of a set: its number there, which is the seed, and its truth (1, 3, H, W) on [-1, 1]."""
 
     folder: str
     number: int
     truth: Tensor
 
 
-def damaged(folders: list[Path], every: int, side: int) -> list[Damaged]:
-    return [
-        Damaged(folder.name, every * index, truth)
-        for folder in folders
-        for index, truth in enumerate(pictures(folder, every, side))
-    ]
+def crops_of(folder: Path, every: int, side: int) -> list[Crop]:
+    return [Crop(folder.name, every * index, truth) for index, truth in enumerate(pictures(folder, every, side))]
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """What all methods share."""
+
+    prior: Prior
+    dtype: torch.dtype
+    training: list[Crop]
+    tables: Sequence[str] = ()
+    """Names of the tables whose parameters are taken in place of tuning."""
 
 
 def parameters_of(
@@ -93,86 +102,107 @@ class Found:
     folder: str
     psnr: float
     ssim: float
+    spent: Spent
 
 
-def solve(
-    prior: Prior, method: str, task: Task, sigma01: float, crops: list[Damaged], values: Values, rough: bool = False
-) -> tuple[list[Found], Spent]:
-    """rough: see `Counted`."""
+def solve(bench: Bench, method: str, task: Task, sigma01: float, trials: list[tuple[Crop, Values]]) -> list[Found]:
+    """All side by side."""
     solvers = [
-        solver_of(prior, method, task, measure(task, crop.truth, sigma01, crop.number), crop.number, values)
-        for crop in crops
+        solver_of(bench.prior, method, task, measure(task, crop.truth, sigma01, crop.number), crop.number, values)
+        for crop, values in trials
     ]
-    denoiser = Counted(prior, METHODS[method][0] in NEEDS_GRADIENT, rough)
+    denoiser = Counted(bench.prior, METHODS[method][0] in NEEDS_GRADIENT, bench.dtype)
     solutions, spent = restore_together(solvers, denoiser)
     found = []
-    for crop, solution in zip(crops, solutions, strict=True):
+    for (crop, _), solution in zip(trials, solutions, strict=True):
         x = solution.x.clamp(-1, 1)
-        found.append(Found(crop.folder, float(psnr(x, crop.truth, 2)), float(ssim(x, crop.truth, 2))))
-    return found, spent
+        found.append(Found(crop.folder, float(psnr(x, crop.truth, 2)), float(ssim(x, crop.truth, 2)), spent))
+    return found
 
 
-def tune(prior: Prior, method: str, task: Task, sigma01: float, crops: list[Damaged]) -> Values:
+def tune(bench: Bench, method: str, task: Task, sigma01: float) -> Values:
     """The best of `TUNED`, one field after the other."""
-    scores: dict[tuple[tuple[str, float], ...], float] = {}
-
-    def score(values: Values) -> float:
-        key = tuple(values.items())
-        if key not in scores:
-            scores[key] = mean(each.psnr for each in solve(prior, method, task, sigma01, crops, values, rough=True)[0])
-        return scores[key]
-
     is_blur = isinstance(task.operator(64, 64, 0), Blur)
-    grid = {field: choices for field, choices in TUNED.get(method, {}).items() if field != "damping" or is_blur}
+    grid = {field: choices for field, choices in TUNED[method].items() if field != "damping" or is_blur}
     chosen: Values = {field: choices[0] for field, choices in grid.items()}
     for field, choices in grid.items():
-        chosen = max((chosen | {field: choice} for choice in choices), key=score)
+        candidates = [chosen | {field: choice} for choice in choices]
+        trials = [(crop, values) for values in candidates for crop in bench.training]
+        scores = torch.tensor([found.psnr for found in solve(bench, method, task, sigma01, trials)])
+        chosen = candidates[int(scores.reshape(len(candidates), -1).mean(1).argmax())]
     return chosen
 
 
-def mean(values: Any) -> float:
+def values_of(bench: Bench, method: str, task: Task, sigma01: float) -> Values:
+    """Tuned, or what `bench.tables` were tuned to."""
+    owner = LENT.get(method, method)
+    if owner not in TUNED:
+        return {}
+    return remembered(bench.tables, owner, task, sigma01) if bench.tables else tune(bench, owner, task, sigma01)
+
+
+def remembered(tables: Sequence[str], method: str, task: Task, sigma01: float) -> Values:
+    """The parameters of a method in the first table that has it. KeyError if none has."""
+    for table in tables:
+        for each in json.loads((RESULTS / f"{table}.json").read_text())["rows"]:
+            if (each["method"], each["task"], each["sigma"]) == (method, task.label, sigma01):
+                return each["tuned"]
+    raise KeyError(f"{method}, {task.label} at {sigma01} is in none of {', '.join(tables)}")
+
+
+def mean(values: Iterable[float]) -> float:
     values = list(values)
     return sum(values) / len(values)
 
 
-def rows_of(prior: Prior, method: str, task: Task, sigma01: float, crops: list[Damaged], values: Values) -> list[Row]:
-    """A row for each set."""
-    found, spent = solve(prior, method, task, sigma01, crops, values)
-    by_set: dict[str, list[Found]] = defaultdict(list)
-    for each in found:
-        by_set[each.folder].append(each)
-    return [
-        {
-            "set": folder,
-            "task": task.label,
-            "sigma": sigma01,
-            "method": method,
-            "PSNR": mean(score.psnr for score in scores),
-            "SSIM": mean(score.ssim for score in scores),
-            "calls": spent.calls,
-            "gradients": spent.gradients,
-            "core s": spent.seconds,
-            "MiB": spent.mib,
-            "pictures": len(scores),
-            "tuned": values,
-            "PSNR each": [round(score.psnr, 3) for score in scores],
-        }
-        for folder, scores in by_set.items()
-    ]
-
-
-def remembered(name: str, method: str, task: Task, sigma01: float) -> Values:
-    """What the table `name` was tuned to. StopIteration if it lacks the method."""
-    rows = json.loads((RESULTS / f"{name}.json").read_text())["rows"]
-    key = (method, task.label, sigma01)
-    return next(row["tuned"] for row in rows if (row["method"], row["task"], row["sigma"]) == key)
+def row(folder: str, task: Task, sigma01: float, method: str, values: Values, scores: list[Found]) -> Row:
+    return {
+        "set": folder,
+        "task": task.label,
+        "sigma": sigma01,
+        "method": method,
+        "PSNR": mean(score.psnr for score in scores),
+        "SSIM": mean(score.ssim for score in scores),
+        "calls": mean(score.spent.calls for score in scores),
+        "gradients": mean(score.spent.gradients for score in scores),
+        "core s": mean(score.spent.seconds for score in scores),
+        "MiB": mean(score.spent.mib for score in scores),
+        "pictures": len(scores),
+        "tuned": values,
+        "PSNR each": [round(score.psnr, 3) for score in scores],
+    }
 
 
 def main() -> None:
+    arguments = parser().parse_args()
+    prior = served(arguments.prior)
+    training = crops_of(arguments.tune, arguments.tune_every, arguments.side) if arguments.tune else []
+    bench = Bench(prior, getattr(torch, arguments.precision), training, arguments.tuned_in or ())
+    sets = [crops_of(folder, arguments.every, arguments.side) for folder in arguments.images]
+    Counted(prior, dtype=bench.dtype).reply(Query(sets[0][0].truth, torch.ones(1), 0, 1))  # the first call is slow
+    settings_out = plain(arguments) | {"prior": prior.info.name, "tuned on": len(training)}
+    tasks = [task for task in TASKS if not arguments.tasks or task.label in arguments.tasks]
+    cells = [(task, noise, method) for noise in arguments.noise for task in tasks for method in arguments.methods]
+    values: dict[tuple[Task, float, str], Values] = {}
+    found: dict[tuple[Task, float, str, str], list[Found]] = defaultdict(list)
+    for crops in zip(*sets, strict=False):
+        for task, sigma01, method in cells:
+            cell = (task, sigma01, method)
+            if cell not in values:
+                values[cell] = values_of(bench, method, task, sigma01)
+            for each in solve(bench, method, task, sigma01, [(crop, values[cell]) for crop in crops]):
+                found[*cell, each.folder].append(each)
+            rows = [row(key[3], *key[:3], values[key[:3]], scores) for key, scores in found.items()]
+            write(arguments.name, rows, settings_out)
+    publish(arguments.name, rows, settings_out)
+
+
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.rivals", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, nargs="+", required=True, help="folders of clean pictures")
-    parser.add_argument("--tune", type=Path, help="folder of other pictures, to choose parameters on")
-    parser.add_argument("--tuned-in", help="name of a table whose parameters are taken instead")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tune", type=Path, help="folder of other pictures, to choose parameters on")
+    source.add_argument("--tuned-in", nargs="+", help="names of tables whose parameters are taken instead")
     parser.add_argument("--prior", help="default: that of the service")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--tasks", nargs="+", choices=[task.label for task in TASKS])
@@ -180,25 +210,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=12, help="take every n-th picture of each folder")
     parser.add_argument("--side", type=int, default=64, help="side of the centre crop")
     parser.add_argument("--tune-every", type=int, default=200, help="the same of the folder to tune on")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the network")
     parser.add_argument("--name", default="rivals", help="of the table")
-    arguments = parser.parse_args()
-    if not arguments.tune and not arguments.tuned_in:
-        parser.error("one of --tune and --tuned-in is needed")
-    prior = served(arguments.prior)
-    crops = damaged(arguments.images, arguments.every, arguments.side)
-    training = damaged([arguments.tune], arguments.tune_every, arguments.side) if arguments.tune else []
-    settings_out = plain(arguments) | {"prior": prior.info.name, "tuned on": len(training)}
-    rows: list[Row] = []
-    chosen_tasks = [task for task in TASKS if not arguments.tasks or task.label in arguments.tasks]
-    for task, sigma01 in itertools.product(chosen_tasks, arguments.noise):
-        for method in arguments.methods:
-            owner = LENT.get(method, method)
-            if arguments.tuned_in and owner in TUNED:
-                values = remembered(arguments.tuned_in, owner, task, sigma01)
-            else:
-                values = tune(prior, owner, task, sigma01, training)
-            rows += rows_of(prior, method, task, sigma01, crops, values)
-        publish(arguments.name, rows, settings_out)  # what is done stays, should the rest not be
+    return parser
 
 
 def plain(arguments: argparse.Namespace) -> Row:

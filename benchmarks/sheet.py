@@ -1,10 +1,12 @@
 """The sheet of pictures in the README: `python -m benchmarks.sheet --images FOLDER`.
 
 A row a task: what was measured, the restoration of several methods, the truth, four times the error of the first
-method and four times the standard deviation that it claims.
+method and four times the standard deviation that it claims. The others have the parameters that `benchmarks.rivals`
+tuned. Pixels are doubled.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.problems import TASKS, Task, measure, pictures
-from benchmarks.rivals import parameters_of
+from benchmarks.rivals import TUNED, remembered, solver_of
 from benchmarks.served import folder_of, served
 from priors.base import Prior
 from solvers.calibration import read_calibrations
-from solvers.catalogue import SOLVERS
 from solvers.drive import drive
 from solvers.noise import NoiseStream
-from solvers.query import Problem
 from solvers.uncertainty import UncertaintySettings, with_uncertainty
 
-SHOWN = ("red_diff fast", "red_diff paper 100", "dps", "diffpir")
+SHOWN = ("red_diff fast", "red_diff paper 100", "ddnm", "diffpir")
 CASES = (("inpaint 50 %", 0.01), ("inpaint box", 0.0), ("SR x4 bicubic", 0.0), ("deblur motion", 0.01))
 """Task and noise level on [0, 1] of each row."""
 GAIN = 4
@@ -36,28 +36,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sheet", description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=Path, required=True, help="folder of clean pictures")
     parser.add_argument("--every", type=int, default=6, help="a row takes the next n-th picture")
-    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--side", type=int, default=96, help="of the centre crops")
     parser.add_argument("--prior", help="default: that of the service")
+    parser.add_argument("--tuned-in", nargs="+", default=["rivals"], help="names of the tables that tell parameters")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "restorations.png")
     arguments = parser.parse_args()
     prior, folder = served(arguments.prior), folder_of(arguments.prior)
     tasks = {task.label: task for task in TASKS}
     truths = pictures(arguments.images, arguments.every, arguments.side)
     rows = [
-        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, folder)
+        row(prior, tasks[label], sigma01, truths[number % len(truths)], number, folder, arguments.tuned_in)
         for number, (label, sigma01) in enumerate(CASES)
     ]
     titles = ["measured", *SHOWN, "truth", f"error x{GAIN}", f"deviation x{GAIN}"]
-    sheet = np.concatenate([header(titles, arguments.side), *rows])
+    pictures_out = np.concatenate(rows).repeat(2, axis=0).repeat(2, axis=1)
+    sheet = np.concatenate([header(titles, 2 * arguments.side), pictures_out])
     Image.fromarray(sheet).save(arguments.out, optimize=True)
 
 
-def row(prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home: Path) -> np.ndarray:
+def row(
+    prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home: Path, tables: Sequence[str]
+) -> np.ndarray:
     """(side, 8 side, 3) uint8. home: folder of the prior, where its calibration lies."""
     problem = measure(task, truth, sigma01, seed)
-    restored = [restore(prior, method, task, problem, seed) for method in SHOWN[1:]]
-    name, parameters = parameters_of(SHOWN[0], prior, task, problem)
-    solver = SOLVERS[name].solve(problem, parameters, NoiseStream(seed))
+
+    def restore(method: str) -> Tensor:
+        values = remembered(tables, method, task, sigma01) if method in TUNED else {}
+        return drive(solver_of(prior, method, task, problem, seed, values), prior.denoise).x
+
+    restored = [restore(method) for method in SHOWN[1:]]
+    solver = solver_of(prior, SHOWN[0], task, problem, seed, {})
     calibration = read_calibrations(home, prior.info.digest)[task.preset]
     settings = UncertaintySettings(task.preset, calibration=calibration)
     solution = drive(with_uncertainty(solver, problem, settings, NoiseStream(seed)), prior.denoise)
@@ -67,18 +75,13 @@ def row(prior: Prior, task: Task, sigma01: float, truth: Tensor, seed: int, home
     return np.concatenate([pixels(x) for x in (measured, solution.x, *restored, truth, *maps)], axis=1)
 
 
-def restore(prior: Prior, method: str, task: Task, problem: Problem, seed: int) -> Tensor:
-    name, parameters = parameters_of(method, prior, task, problem)
-    return drive(SOLVERS[name].solve(problem, parameters, NoiseStream(seed)), prior.denoise).x
-
-
 def pixels(x: Tensor) -> np.ndarray:
     """(1, 3, H, W) on [-1, 1] to (H, W, 3) uint8."""
     return (x[0].clamp(-1, 1).add(1).mul(127.5).permute(1, 2, 0).numpy() + 0.5).astype(np.uint8)
 
 
 def header(titles: list[str], side: int) -> np.ndarray:
-    """The line of titles, (CAPTION, 8 side, 3) uint8."""
+    """The line of titles over pictures of `side`, (CAPTION, 8 side, 3) uint8."""
     line = Image.new("RGB", (side * len(titles), CAPTION), "white")
     draw = ImageDraw.Draw(line)
     for number, title in enumerate(titles):

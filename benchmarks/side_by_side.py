@@ -24,8 +24,8 @@ class Counted:
     prior: Prior
     differentiated: bool = False
     """Whether products will be asked for."""
-    rough: bool = False
-    """In bfloat16, which is faster and on average 0.01 dB off: good enough to choose parameters by."""
+    dtype: torch.dtype = torch.float32
+    """Of the network's layers. bfloat16 is 1.7 times as fast on this CPU, and one call of natural-v1 0.01 dB off."""
     calls: int = 0
     gradients: int = 0
     _graph: tuple[Tensor, Tensor] | None = None
@@ -41,7 +41,7 @@ class Counted:
         self.calls += len(query.x)
         with (
             torch.set_grad_enabled(self.differentiated),
-            torch.autocast("cpu", torch.bfloat16, enabled=self.rough),
+            torch.autocast("cpu", torch.bfloat16, enabled=self.dtype == torch.bfloat16),
         ):
             x = query.x.detach().requires_grad_(self.differentiated)
             denoised = self.prior.denoise(x, query.sigma)
