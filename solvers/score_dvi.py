@@ -11,15 +11,16 @@ import math
 from dataclasses import dataclass
 
 from solvers.camera_noise import CameraNoise, estimate_camera_noise
-from solvers.diffusion_vi import DiffusionSettings
+from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators.identity import Identity
 from solvers.parameters import bounded, check_fields, check_mode
 from solvers.query import Problem, Solution, Solver
 from solvers.score_dvi_fast import FastSettings, posterior_mean, score_dvi_fast
-from solvers.score_dvi_paper import PaperSettings
+from solvers.score_dvi_paper import PaperSettings, score_dvi_paper
 from solvers.symmetry import SYMMETRIES
+from solvers.weak_texture import weak_texture_sigma
 
 Settings = FastSettings | PaperSettings | DiffusionSettings
 
@@ -37,6 +38,10 @@ CLEAN, CLEAN_FINE = 1.5 / 127.5, 0.6 / 127.5
 camera has some. Of 30 clean photographs at 800 pixels, 25 come under one of them; the others are texture everywhere."""
 WHITE_SWEEPS = 4
 """Eight passes, one under every symmetry."""
+PAPER_KAPPA = 1.0
+"""The same of the paper's networks: its beta0 for three data sets are those of 0.64, 1.10 and 1.62."""
+PAPER_WEIGHTS = ((10, 0.5), (25, 1.0))
+"""lambda of the paper up to these levels, of whole numbers on [0, 255]; 2 above."""
 
 
 MODES: dict[str, type[Settings]] = {"fast": FastSettings, "paper": PaperSettings, "diffusion": DiffusionSettings}
@@ -86,23 +91,27 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
     """Denoise the picture of `problem`, which must have one row. Raises ValueError for other operators than Identity.
 
     The noise's level is problem.sigma_y, or is estimated where that is 0; its correlation always is. A clean picture
-    comes back as it is, white noise is removed directly, and the sweeps of `score_dvi_fast` are for all other noise,
-    or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the [-1, 1] scale, `noise_b8`, `sweeps`.
+    comes back as it is, unless beta0 is given. In mode `fast` white noise is removed directly, and the sweeps of
+    `score_dvi_fast` are for all other noise, or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the
+    [-1, 1] scale, `noise_b8`, and how many `sweeps`, `iterations` or `steps` it took.
     """
     y = problem.measurement
-    if params.mode != "fast":
-        raise NotImplementedError(params.mode)
     if not isinstance(problem.operator, Identity) or len(y) != 1:
         raise ValueError("ScoreDVI denoises one picture at a time")
     found = noise_of(problem)
     metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8}
     if params.beta0 is None and is_clean(problem, found):
         return Solution(y, 0.0, metrics | {"sweeps": 0.0})
-    if params.beta0 is None and found.neighbour < WHITE:
-        route, known = posterior_mean, dataclasses.replace(problem, sigma_y=found.sigma)
-    else:
-        route, known = score_dvi_fast, problem
-    solution = yield from route(known, settings_of(params, found), noise)
+    match settings_of(params, problem, found):
+        case PaperSettings() as settings:
+            solver = score_dvi_paper(problem, settings, noise)
+        case DiffusionSettings() as settings:
+            solver = diffusion_vi(problem, settings, noise)
+        case settings if params.beta0 is None and found.neighbour < WHITE:
+            solver = posterior_mean(dataclasses.replace(problem, sigma_y=found.sigma), settings, noise)
+        case settings:
+            solver = score_dvi_fast(problem, settings, noise)
+    solution = yield from solver
     return dataclasses.replace(solution, metrics=metrics | solution.metrics)
 
 
@@ -120,17 +129,32 @@ def is_clean(problem: Problem, found: CameraNoise) -> bool:
     return problem.sigma_y == 0 and (found.sigma <= CLEAN or found.fine <= CLEAN_FINE)
 
 
-def settings_of(params: ScoreDviParameters, found: CameraNoise) -> FastSettings:
-    """beta0 and lambda by the noise, unless they are given."""
-    sweeps = WHITE_SWEEPS if params.beta0 is None and found.neighbour < WHITE else FastSettings.sweeps
-    chosen = {
-        "beta0": KAPPA * found.sigma**2 * found.b8,
-        "prior_weight": prior_weight(found.sigma),
-        "sweeps": sweeps,
-    }
-    own = {item.name for item in dataclasses.fields(FastSettings)}
+def settings_of(params: ScoreDviParameters, problem: Problem, found: CameraNoise) -> Settings:
+    """The settings of the mode; beta0 and lambda by the noise, unless they are given."""
+    own = {item.name for item in dataclasses.fields(MODES[params.mode])}
     given = {name: value for name, value in vars(params).items() if name in own and value is not None}
-    return FastSettings(**(chosen | given))
+    energy = found.sigma**2 * found.b8
+    match params.mode:
+        case "paper":
+            weight = given.get("prior_weight") or published_weight(split_level(problem, found))
+            return PaperSettings(**({"beta0": PAPER_KAPPA * energy, "prior_weight": weight} | given))
+        case "diffusion":
+            return DiffusionSettings(**given)
+        case _:
+            sweeps = WHITE_SWEEPS if params.beta0 is None and found.neighbour < WHITE else FastSettings.sweeps
+            chosen = {"beta0": KAPPA * energy, "prior_weight": prior_weight(found.sigma), "sweeps": sweeps}
+            return FastSettings(**(chosen | given))
+
+
+def split_level(problem: Problem, found: CameraNoise) -> float:
+    """On [0, 255], as the paper estimates it where it is not given; as found in a picture too small for that."""
+    estimated = None if problem.sigma_y > 0 else weak_texture_sigma(problem.measurement)
+    return 127.5 * (found.sigma if estimated is None else estimated)
+
+
+def published_weight(level: float) -> float:
+    """lambda of the paper for noise of `level` on [0, 255], of which the fraction is dropped."""
+    return next((weight for most, weight in PAPER_WEIGHTS if int(level) <= most), 2.0)
 
 
 def prior_weight(sigma: float) -> float:

@@ -8,20 +8,35 @@ import torch
 from torch import Tensor
 
 from priors.analytic import DenseGaussianPrior, GaussianPrior
-from solvers.camera_noise import CameraNoise
+from solvers.camera_noise import estimate_camera_noise
+from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators import Identity, Mask
 from solvers.query import Problem, Solution
-from solvers.score_dvi import KAPPA, WHITE_SWEEPS, ScoreDviParameters, prior_weight, score_dvi, settings_of
+from solvers.score_dvi import (
+    KAPPA,
+    PAPER_KAPPA,
+    WHITE_SWEEPS,
+    ScoreDviParameters,
+    noise_of,
+    prior_weight,
+    published_weight,
+    score_dvi,
+    settings_of,
+    split_level,
+)
 from solvers.score_dvi_fast import FastSettings
+from solvers.score_dvi_paper import PaperSettings, score_dvi_paper
+from solvers.weak_texture import weak_texture_sigma
 from tests.solvers.parts import psnr2, queries
 from tests.solvers.test_camera_noise import noise, true_b8
 from tests.solvers.test_noise_level import picture, quantised
 
 PRIOR = GaussianPrior(0.25)
-FOUND = CameraNoise(sigma=0.1, b8=6.0, neighbour=0.6, fine=0.04)
+TASK = Problem(torch.zeros(1, 3, 32, 32), Identity((3, 32, 32)), 0.0)
+FOUND = dataclasses.replace(estimate_camera_noise(TASK.measurement), sigma=0.1, b8=6.0, neighbour=0.6, fine=0.04)
 
 
 def task(noisy: Tensor, sigma_y: float = 0.0) -> Problem:
@@ -79,16 +94,63 @@ def test_stronger_noise_has_a_stronger_prior(level, expected):
 
 
 def test_beta0_is_the_energy_of_noise_that_averaging_leaves():
-    chosen = settings_of(ScoreDviParameters(), FOUND)
+    chosen = settings_of(ScoreDviParameters(), TASK, FOUND)
     assert chosen.beta0 == pytest.approx(KAPPA * 0.1**2 * 6)
     assert chosen.prior_weight == prior_weight(0.1)
-    twice = settings_of(ScoreDviParameters(), dataclasses.replace(FOUND, sigma=0.2))
+    twice = settings_of(ScoreDviParameters(), TASK, dataclasses.replace(FOUND, sigma=0.2))
     assert twice.beta0 == pytest.approx(4 * chosen.beta0)
 
 
 def test_what_is_given_is_kept():
     params = ScoreDviParameters(sweeps=5, components=2, prior_weight=3.0, beta0=0.3, tolerance=0.0, symmetry="mirror")
-    assert settings_of(params, FOUND) == FastSettings(0.3, 3.0, 5, 2, 0.0, "mirror")
+    assert settings_of(params, TASK, FOUND) == FastSettings(0.3, 3.0, 5, 2, 0.0, "mirror")
+
+
+@pytest.mark.parametrize(("level", "expected"), [(0, 0.5), (10.99, 0.5), (11.0, 1), (25.99, 1), (26.0, 2), (90, 2)])
+def test_published_weights_go_by_whole_levels(level, expected):
+    assert published_weight(level) == expected
+
+
+def test_settings_of_the_paper():
+    chosen = settings_of(ScoreDviParameters(mode="paper"), TASK, FOUND)
+    assert chosen == PaperSettings(beta0=pytest.approx(PAPER_KAPPA * 0.1**2 * 6), prior_weight=1.0)  # 12.75 of 255
+    params = ScoreDviParameters(
+        mode="paper", components=3, prior_weight=3.0, beta0=0.3, iterations=7, draws=2, learning_rate=0.1
+    )
+    assert settings_of(params, TASK, FOUND) == PaperSettings(0.3, 3.0, 3, 7, 2, 0.1)
+
+
+def test_settings_of_the_diffusion():
+    assert settings_of(ScoreDviParameters(mode="diffusion"), TASK, FOUND) == DiffusionSettings()
+    params = ScoreDviParameters(mode="diffusion", beta0=0.3, steps=7, temperature=1.0)
+    assert settings_of(params, TASK, FOUND) == DiffusionSettings(0.3, 7, 1.0)
+
+
+def test_the_level_of_the_published_weight():
+    """As given; as in weak texture of every fourth pixel; as found where there are too few."""
+    noisy = (0.6 * picture(160, 160) + 0.15 * noise(160, 160, 1, 0))[:, :1]
+    assert split_level(task(noisy, 0.2), noise_of(task(noisy, 0.2))) == pytest.approx(25.5)
+    assert split_level(task(noisy), FOUND) == pytest.approx(127.5 * weak_texture_sigma(noisy))
+    assert split_level(task(noisy[..., :64, :64]), FOUND) == pytest.approx(12.75)
+
+
+@pytest.mark.parametrize("mode", ["paper", "diffusion"])
+def test_other_modes_are_their_own_solvers(mode):
+    """For white noise too; but a clean picture comes back."""
+    known = task(0.6 * picture(32, 32) + 0.15 * noise(32, 32, 1, 0), 0.15)
+    params = ScoreDviParameters(mode)
+    solver = {"paper": score_dvi_paper, "diffusion": diffusion_vi}[mode]
+    query = next(score_dvi(known, params, NoiseStream(3)))
+    alone = next(solver(known, settings_of(params, known, noise_of(known)), NoiseStream(3)))
+    assert torch.equal(query.x, alone.x) and query.total == alone.total == {"paper": 400, "diffusion": 100}[mode]
+    clean = quantised(picture(128, 128))
+    assert torch.equal(solve(clean, mode=mode).x, clean)
+
+
+def test_metrics_are_those_of_the_noise_and_of_the_solver():
+    noisy = 0.6 * picture(32, 32) + 0.15 * noise(32, 32, 1, 0)
+    found = {"noise_sigma": 0.15, "noise_b8": estimate_camera_noise(noisy).b8}
+    assert solve(noisy, 0.15, mode="diffusion", steps=4).metrics == found | {"steps": 4.0}
 
 
 def test_correlated_noise_takes_sweeps():
