@@ -63,7 +63,7 @@ JOB: dict[str, Any] = {
     "attempt": 1,
     "retry_of": None,
     "batch_id": None,
-    "request": {"task": "denoise", "prior": "natural-v0", "prior_digest": SHA256, "seed": 7, "image": INPUT},
+    "request": {"task": "denoise", "prior": "natural-v1", "prior_digest": SHA256, "seed": 7, "image": INPUT},
     "result": {
         "artifacts": [
             {
@@ -122,7 +122,7 @@ BATCH: dict[str, Any] = {
     "items": [{"index": 0, "client_ref": "a.png", "job_id": JOB_ID, "problem": None}],
 }
 PRIOR: dict[str, Any] = {
-    "id": "natural-v0",
+    "id": "natural-v1",
     "object": "prior",
     "is_default": True,
     "default_of": ["red_diff", "dps", "pigdm", "ddnm", "diffpir", "daps"],
@@ -171,7 +171,7 @@ INFO = {
     "name": "rediffuse",
     "version": "0.1.0",
     "tasks": ["inpaint", "super_resolution", "denoise", "deblur", "restore"],
-    "default_prior": "natural-v0",
+    "default_prior": "natural-v1",
     "default_denoiser": "denoiser-v0",
     "workers": 1,
     "limits": {
@@ -188,4 +188,4 @@ INFO = {
     "features": {"batches": True, "events": True, "previews": True, "webhooks": False, "image_urls": False},
 }
 EVENT_STREAM = 'event: job.progress\ndata: {"step": 3, "total_steps": 20, "fraction": 0.15}\nid: 4\n\n'
-METRICS = 'rediffuse_engine_batch_size_bucket{le="8.0",prior="natural-v0"} 12.0\n'
+METRICS = 'rediffuse_engine_batch_size_bucket{le="8.0",prior="natural-v1"} 12.0\n'

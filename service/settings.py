@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     """`file:///...`, `s3://...` or `gs://...`; empty for a folder in `data_dir`."""
     models_dir: Path = BUNDLED_PRIORS
     """Priors of one's own; the bundled ones are there besides."""
-    default_prior: str = "natural-v0"
+    default_prior: str = "natural-v1"
     default_denoiser: str = "denoiser-v0"
     """What `score_dvi` asks where a request names no prior."""
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"

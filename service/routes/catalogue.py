@@ -24,7 +24,7 @@ from service.negotiation import MAX_WAIT_S
 from service.problems import Refused, responses
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
-PriorId = Annotated[str, Path(description="name of a prior", examples=["natural-v0"])]
+PriorId = Annotated[str, Path(description="name of a prior", examples=["natural-v1"])]
 
 
 @router.get("/priors", responses=openapi.success(200, "every prior", {"data": [examples.PRIOR]}))

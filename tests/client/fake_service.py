@@ -16,7 +16,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from api_schemas.problems import problem
-from tests.client.fake_state import NOW, PRIOR, STEPS, FakeJob, FakeState, Refused
+from tests.client.fake_state import NOW, STEPS, FakeJob, FakeState, Refused
 
 TASKS = {
     "/v1/inpaint": "inpaint",
@@ -234,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
                           "next_cursor": str(start + limit) if more else None})  # fmt: skip
 
     def get_priors(self, *_: object) -> None:
-        self.answer(200, {"data": [PRIOR]})
+        self.answer(200, {"data": self.service.priors})
 
     def get_solvers(self, *_: object) -> None:
         entry = {"name": "red_diff", "title": "RED-Diff", "reference": "Mardani et al. 2023", "tasks": ["denoise"]}
@@ -249,7 +249,7 @@ class Handler(BaseHTTPRequestHandler):
     def get_info(self, *_: object) -> None:
         limits = {"max_file_bytes": 10**8, "max_pixels": 10**7, "min_side": 16, "max_batch_items": 1000}
         limits |= {"max_queued": 10**4, "max_wait_s": 60, "retention_s": 604800}
-        self.answer(200, {"version": "0", "tasks": ["denoise"], "default_prior": "natural-v0", "workers": 1,
+        self.answer(200, {"version": "0", "tasks": ["denoise"], "default_prior": "natural-v1", "workers": 1,
                           "limits": limits, "features": {}})  # fmt: skip
 
     def get_healthz(self, *_: object) -> None:

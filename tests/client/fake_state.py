@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api_schemas.problems import FieldError, problem
+from api_schemas.requests import OPTIONS
 
 STEPS = 4
 NOW = "2026-01-01T00:00:00Z"
-PRIOR = {"id": "natural-v0", "is_default": True, "parameterisation": "edm", "channels": 3, "size_multiple": 8,
+PRIOR = {"id": "natural-v1", "is_default": True, "parameterisation": "edm", "channels": 3, "size_multiple": 8,
          "trained_size": 64, "fully_convolutional": True, "sigma_min": 0.002, "sigma_max": 80.0, "licence": "CC0-1.0",
-         "symmetries": "dihedral", "digest": "ab" * 32, "state": "ready"}  # fmt: skip
+         "symmetries": "dihedral", "digest": "ab" * 32, "state": "ready", "default_of": ["red_diff"]}  # fmt: skip
+DENOISER = PRIOR | {"id": "denoiser-v0", "is_default": False, "digest": "cd" * 32, "default_of": ["score_dvi"]}
 
 
 @dataclass
@@ -47,6 +49,7 @@ class FakeState:
     streams_work: bool = True
     corrupt: bool = False
     """Artifacts arrive with wrong bytes."""
+    priors: list[dict[str, Any]] = field(default_factory=lambda: [PRIOR, DENOISER])
     jobs: dict[str, FakeJob] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -72,19 +75,24 @@ class FakeState:
         artifact = {"name": "result", "url": f"{base}/artifacts/result", "media_type": "image/png", "width": 8,
                     "height": 8, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}  # fmt: skip
         failure = problem("solver_diverged", "step 3").model_dump(mode="json") if status == "failed" else None
+        solver = OPTIONS[job.task].model_fields["solver"].default
+        prior = next(prior for prior in self.priors if solver in prior["default_of"])
         request = {
-            "prior": "natural-v0",
-            "prior_digest": PRIOR["digest"],
-            "solver": "red_diff",
+            "prior": prior["id"],
+            "prior_digest": prior["digest"],
+            "solver": solver,
             "seed": 7,
             **decoded(job.options),
         }
+        metrics = {"data_residual": 0.01}
+        if request["solver"] == "score_dvi":
+            metrics["clean"] = job.image.startswith(b"clean")
         return {
             "id": job.id, "object": "job", "task": job.task, "status": status, "cancel_requested": job.canceled,
             "priority": "normal", "created_at": NOW, "started_at": NOW, "finished_at": NOW if ended else None,
             "attempt": 1, "retry_of": job.retry_of, "request": request, "error": failure,
             "progress": {"step": STEPS if ended else 2, "total_steps": STEPS, "fraction": 1.0 if ended else 0.5},
-            "result": {"artifacts": [artifact], "metrics": {"data_residual": 0.01}} if status == "succeeded" else None,
+            "result": {"artifacts": [artifact], "metrics": metrics} if status == "succeeded" else None,
             "links": {"self": base, "events": f"{base}/events", "result": f"{base}/result", "cancel": f"{base}/cancel"},
         }  # fmt: skip
 

@@ -146,7 +146,13 @@ def test_a_batch(rediffuse: Rediffuse):
 
 
 def test_the_catalogue(rediffuse: Rediffuse):
-    assert [prior.id for prior in rediffuse.priors().data] == ["natural-v0", "natural-v1", "open-v1", "tiny"]
+    assert [prior.id for prior in rediffuse.priors().data] == [
+        "denoiser-v0",
+        "natural-v0",
+        "natural-v1",
+        "open-v1",
+        "tiny",
+    ]
     assert rediffuse.solvers().data[0].name == "red_diff"
     assert {"mask", "downsample", "identity"} <= {operator.name for operator in rediffuse.operators().data}
     assert rediffuse.queue().workers == 1

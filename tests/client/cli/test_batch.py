@@ -25,6 +25,18 @@ def test_a_folder_becomes_a_folder(run, source: Path, tmp_path: Path, verb: list
     assert (tmp_path / "out" / "sub" / "b.png").read_bytes() == b"restored two"
 
 
+def test_noisy_pictures_are_counted_by_what_became_of_them(run, service: FakeService, source: Path, tmp_path: Path):
+    (source / "fine.png").write_bytes(b"clean")
+    (source / "bad.png").write_bytes(b"broken")
+    for attempt in range(2):  # the second one sends nothing but what failed
+        result = run("batch", "denoise", source, tmp_path / "out", "--solver", "score_dvi")
+        assert "3 of 4 pictures" in result.stdout
+        assert "2 cleaned, 1 found clean, 1 failed" in result.stdout
+        assert len(service.jobs) == 3
+    assert {job.options["solver"] for job in service.jobs.values()} == {"score_dvi"}
+    assert "cleaned" not in run("batch", "upscale", source, tmp_path / "large").stdout
+
+
 def test_inpainting_takes_masks(run, service: FakeService, source: Path, tmp_path: Path):
     (tmp_path / "mask.png").write_bytes(b"mask")
     assert run("batch", "inpaint", source, tmp_path / "out", "--masks", tmp_path / "mask.png").exit_code == 0

@@ -40,6 +40,15 @@ def test_denoise_estimates_the_noise_where_it_is_not_told(run, service: FakeServ
     assert service.jobs["job-1"].options["noise"] == "auto"
 
 
+def test_denoise_says_where_no_noise_was_found(run, service: FakeService, photo: Path, tmp_path: Path):
+    assert "no noise" not in run("denoise", photo, "-o", tmp_path / "out.png").stdout
+    photo.write_bytes(b"clean photo")
+    assert "no noise found" in run("denoise", photo, "-o", tmp_path / "clean.png").stdout
+    assert run("denoise", photo, "-o", tmp_path / "white.png", "--solver", "red_diff", "--steps", 4).exit_code == 0
+    sent = service.jobs["job-3"].options
+    assert (sent["solver"], json.loads(sent["params"])) == ("red_diff", {"steps": 4})
+
+
 def test_deblur_takes_measures_or_a_picture(run, service: FakeService, photo: Path, tmp_path: Path):
     result = run("deblur", photo, "motion:length=9,angle=30", "-o", tmp_path / "a.png", "--solver", "diffpir")
     assert result.exit_code == 0, result.output
@@ -95,7 +104,8 @@ def test_a_folder_where_a_picture_is_wanted(run, service: FakeService, tmp_path:
 
 
 def test_denoise_takes_a_folder(run, photo: Path, tmp_path: Path):
-    assert run("denoise", photo.parent, "-o", tmp_path / "out").exit_code == 0
+    result = run("denoise", photo.parent, "-o", tmp_path / "out")
+    assert (result.exit_code, "1 cleaned, 0 found clean, 0 failed" in result.stdout) == (0, True)
     assert (tmp_path / "out" / "photo.png").read_bytes() == b"restored photo"
     assert (tmp_path / "out" / "manifest.json").exists()
 

@@ -62,10 +62,44 @@ def test_every_picture_arrives_in_its_place_with_its_record(service: FakeService
     assert (folder.parent / "out" / "sub" / "c.png").read_bytes() == b"restored bytes of sub/c.jpg"
     assert sorted(notes.names) == ["a.png", "b.png", "sub/c.jpg"]
     entry = json.loads((folder.parent / "out" / "manifest.json").read_text())["files"][0]
-    assert (entry["seed"], entry["prior"], entry["prior_digest"]) == (7, "natural-v0", "ab" * 32)
-    assert entry["parameters"]["solver"] == "red_diff"
+    assert (entry["seed"], entry["prior"], entry["prior_digest"]) == (7, "denoiser-v0", "cd" * 32)
+    assert entry["parameters"]["solver"] == "score_dvi"
     assert entry["job_id"] in service.jobs
     assert len(entry["source_sha256"]) == len(entry["output_sha256"]) == 64
+
+
+def test_what_was_found_clean_is_in_the_record_also_of_a_second_run(service: FakeService, folder: Path):
+    (folder / "a.png").write_bytes(b"clean picture")
+    first = restore(service, folder)
+    assert [entry.clean for entry in first.files] == [True, False, False]
+    assert restore(service, folder) == first
+    assert [entry.clean for entry in restore(service, folder, task="super_resolution", force=True).files] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "replaced"),
+    [
+        ({}, 1),
+        ({"solver": "red_diff"}, 0),
+        ({"prior": "natural-v1"}, 0),
+        ({"params": {"components": ["natural-v1"]}}, 0),
+    ],
+)
+def test_a_prior_that_was_replaced_gives_new_jobs(service: FakeService, folder: Path, options: dict, replaced: int):
+    def again() -> int:
+        shutil.rmtree(folder.parent / "out", ignore_errors=True)
+        restore(service, folder, options=options)
+        return len(service.jobs)
+
+    def replace(number: int) -> None:
+        service.priors[number] = service.priors[number] | {"digest": "ef" * 32}
+
+    assert (again(), again()) == (3, 3)
+    if "params" not in options:
+        replace(1 - replaced)
+        assert again() == 3
+    replace(replaced)
+    assert again() == 6
 
 
 def test_progress_is_shown_while_jobs_run(service: FakeService, folder: Path):
