@@ -30,6 +30,7 @@ def denoise(
     in_flight: InFlight = 8,
     seed: options.Seed = None,
     prior: options.Prior = None,
+    solver: options.Denoiser = None,
     preset: options.PresetName = None,
     steps: options.Steps = None,
     param: options.Param = None,
@@ -40,7 +41,14 @@ def denoise(
 ) -> None:
     """Remove noise."""
     fields = options.request_options(
-        seed=seed, prior=prior, preset=preset, steps=steps, param=param, sigma=sigma, output_format=output_format
+        seed=seed,
+        prior=prior,
+        preset=preset,
+        steps=steps,
+        param=param,
+        sigma=sigma,
+        output_format=output_format,
+        solver=solver,
     )
     order = FolderOrder("denoise", source, target, fields, in_flight=in_flight, force=force)
     restore_folder(order, url=url, api_key=api_key, as_json=as_json)
@@ -123,6 +131,8 @@ def restore_folder(order: FolderOrder, *, url: str, api_key: str | None, as_json
             out_json(manifest.model_dump(mode="json"))
         else:
             out(f"{len(manifest.files) - len(failed)} of {len(manifest.files)} pictures are in {order.target}")
+            if order.task == "denoise":
+                out(tally(manifest))
         if failed:
             error_console().print(table_of(failed))
             raise typer.Exit(1)
@@ -175,6 +185,13 @@ class Bar:
         done = self.ended_count + sum(self.fractions.values())
         failed = f"{self.failed_count} failed" if self.failed_count else ""
         self.progress.update(self.line, completed=done, failed=failed)
+
+
+def tally(manifest: Manifest) -> str:
+    """What became of noisy pictures."""
+    clean = sum(entry.status == "done" and entry.clean is True for entry in manifest.files)
+    failed = sum(entry.status == "failed" for entry in manifest.files)
+    return f"{len(manifest.files) - clean - failed} cleaned, {clean} found clean, {failed} failed"
 
 
 def table_of(failed: list[Entry]) -> Table:

@@ -27,6 +27,7 @@ def denoise(
     sigma: options.Sigma = "auto",
     seed: options.Seed = None,
     prior: options.Prior = None,
+    solver: options.Denoiser = None,
     preset: options.PresetName = None,
     steps: options.Steps = None,
     param: options.Param = None,
@@ -46,6 +47,7 @@ def denoise(
         param=param,
         sigma=sigma,
         output_format="png" if is_folder else options.format_of(target),
+        solver=solver,
     )
     if is_folder:
         order = FolderOrder("denoise", image, target, fields, force=force)

@@ -28,7 +28,7 @@ Force = Annotated[bool, typer.Option("--force", help="Write over what is there."
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same picture; drawn, and told, where absent.")]
 Prior = Annotated[str | None, typer.Option(help="Name of the prior; see `rediffuse priors`.")]
 PresetName = Annotated[Preset | None, typer.Option(help="How many denoiser calls: `fast` where absent.")]
-Steps = Annotated[int | None, typer.Option(help="Denoiser calls, in place of the preset's.")]
+Steps = Annotated[int | None, typer.Option(help="Denoiser calls, in place of the preset's; not of `score_dvi`.")]
 Param = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the solver; may be repeated.")
 ]
@@ -43,6 +43,9 @@ OutputFormat = Annotated[
     typer.Option("--format", help="Of the results; `same` as each source."),
 ]
 Solver = Annotated[str | None, typer.Option(help="`red_diff` where absent; see `/v1/solvers`.")]
+Denoiser = Annotated[
+    str | None, typer.Option("--solver", help="`score_dvi`, for photographs, where absent; `red_diff` for white noise.")
+]
 Scale = Annotated[int, typer.Option(help="2, 3, 4 or 8.")]
 
 

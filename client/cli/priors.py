@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from api_schemas.catalogue import PriorOut
 from client._connection import DEFAULT_URL
 from client.cli import options
 from client.cli.console import connected, failures_told, out_json
@@ -18,7 +19,7 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
     table = Table("prior", "kind", "channels", "size", "noise levels", "digest", "state", "licence")
     for prior in found:
         table.add_row(
-            f"{prior.id} (default)" if prior.is_default else prior.id,
+            prior.id + default(prior),
             prior.parameterisation,
             str(prior.channels),
             "any" if prior.fully_convolutional else f"{prior.trained_size} px",
@@ -30,3 +31,10 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
     for column in table.columns:
         column.no_wrap = column.header != "licence"
     Console().print(table)
+
+
+def default(prior: PriorOut) -> str:
+    """Whether, and of which solvers, it is taken where none is named."""
+    if prior.is_default:
+        return " (default)"
+    return f" (default of {', '.join(prior.default_of)})" if prior.default_of else ""

@@ -9,6 +9,7 @@ from api_schemas.jobs import Job
 from api_schemas.jobs import Progress as JobProgress
 from client.cli.console import connected, error_console, failures_told, out, out_json
 from client.folders import OrderRefused
+from client.folders.run import is_clean
 from client.sync_client import Rediffuse
 
 
@@ -91,6 +92,8 @@ def summary(job: Job, target: Path) -> str:
     request = job.request
     level = estimated_noise(job)
     noise = "" if level is None else f", noise {level} estimated"
+    if is_clean(job):
+        noise = ", no noise found"
     return f"{target}  (job {job.id}, seed {request.get('seed')}, prior {request.get('prior')}{noise}{seconds})"
 
 

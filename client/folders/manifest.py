@@ -44,6 +44,8 @@ class Entry(BaseModel):
     prior_digest: str | None = None
     parameters: dict[str, Any] = {}
     """The whole request as the service resolved it."""
+    clean: bool | None = None
+    """Of a photograph that was denoised: whether no noise was found in it, so that it came back as it was."""
     error: Failure | None = None
 
 

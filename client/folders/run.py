@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from api_schemas.jobs import Job
+from api_schemas.requests import OPTIONS
 from client._requests import wire
 from client.async_client import AsyncRediffuse
 from client.errors import (
@@ -70,9 +71,17 @@ class FolderRun:
 
     async def _prior_digest(self) -> str:
         """Part of the keys: when a prior is replaced, a new run gives new jobs."""
-        name = self.order.options.get("prior")
+        options = wire(self.order.options)
+        solver = options.get("solver", OPTIONS[self.order.task].model_fields["solver"].default)
+        names = [options.get("prior"), *options.get("params", {}).get("components", [])]
         priors = (await self.client.priors()).data
-        return next((prior.digest for prior in priors if prior.id == name or (not name and prior.is_default)), "")
+        digests = [
+            prior.digest
+            for name in names
+            for prior in priors
+            if prior.id == name or (name is None and solver in prior.default_of)
+        ]
+        return hashlib.sha256("".join(digests).encode()).hexdigest()
 
     async def _work(self, entries: Iterator[Entry]) -> None:
         for entry in entries:
@@ -103,7 +112,9 @@ class FolderRun:
             self._check_may_write(entry, there)
             await asyncio.to_thread(write_atomically, target, content)
         await self.file.update(
-            entry.model_copy(update={"status": "done", "output_sha256": result_sha256} | resolved(ended))
+            entry.model_copy(
+                update={"status": "done", "output_sha256": result_sha256, "clean": is_clean(ended)} | resolved(ended)
+            )
         )
 
     def _read(self, entry: Entry) -> tuple[bytes, bytes | None, Entry]:
@@ -163,6 +174,11 @@ def resolved(job: Job) -> dict[str, Any]:
         "prior_digest": job.request.get("prior_digest"),
         "job_id": job.id,
     }
+
+
+def is_clean(job: Job) -> bool | None:
+    """Whether no noise was found; None where none was looked for."""
+    return job.result.metrics.get("clean") if job.result else None
 
 
 def reason(error: Exception) -> Failure:

@@ -28,7 +28,7 @@ def test_a_folder_becomes_a_folder(run, source: Path, tmp_path: Path, verb: list
 def test_noisy_pictures_are_counted_by_what_became_of_them(run, service: FakeService, source: Path, tmp_path: Path):
     (source / "fine.png").write_bytes(b"clean")
     (source / "bad.png").write_bytes(b"broken")
-    for attempt in range(2):  # the second one sends nothing but what failed
+    for _ in range(2):  # the second one sends nothing but what failed
         result = run("batch", "denoise", source, tmp_path / "out", "--solver", "score_dvi")
         assert "3 of 4 pictures" in result.stdout
         assert "2 cleaned, 1 found clean, 1 failed" in result.stdout
