@@ -193,8 +193,8 @@ def main() -> None:
             for each in solve(bench, method, task, sigma01, [(crop, values[cell]) for crop in crops]):
                 found[*cell, each.folder].append(each)
             rows = [row(key[3], *key[:3], values[key[:3]], scores) for key, scores in found.items()]
-            write(arguments.name, rows, settings_out)
-    publish(arguments.name, rows, settings_out)
+            write(arguments.name, rows, settings_out | {"complete": False})
+    publish(arguments.name, rows, settings_out | {"complete": True})
 
 
 def parser() -> argparse.ArgumentParser:

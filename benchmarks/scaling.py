@@ -1,7 +1,8 @@
 """Cost against pixels and against the number of jobs: `python -m benchmarks.scaling`.
 
-Denoising jobs through the engine, as a worker runs them. The slope is of ln seconds against ln pixels, or ln jobs, by
-least squares: 1 is linear. `per call` is the time of one denoiser call with its data step.
+Denoising jobs through the engine, as a worker runs them, on one thread. Seconds are of the processor, so that other
+work on the machine counts little. The slope is of ln seconds against ln pixels, or ln jobs, by least squares: 1 is
+linear. `per call` is the time of one denoiser call with its data step.
 """
 
 import argparse
@@ -32,14 +33,14 @@ def seconds(engine: Engine, prior: str, height: int, width: int, jobs: int, call
     problem, parameters = Problem(y, Identity((3, height, width)), SIGMA), RedDiffParameters(steps=calls)
 
     def run() -> float:
-        began = time.perf_counter()
+        began = time.process_time()
         futures = [
             engine.submit(f"{height}-{width}-{k}", lambda k=k: red_diff(problem, parameters, NoiseStream(k)), prior)
             for k in range(jobs)
         ]
         for future in futures:
             future.result()
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     if height * width <= 512**2:
         run()
@@ -54,16 +55,19 @@ def slope(x: list[float], y: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__.split("\n")[0])
     parser.add_argument("--sides", type=int, nargs="+", default=[64, 128, 256, 512, 1024, 2048])
-    parser.add_argument("--largest", type=int, nargs=2, default=[3000, 4000], metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--largest", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="such as 3000 4000")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--side", type=int, default=64, help="of the pictures of the second part")
     parser.add_argument("--calls", type=int, default=2, help="denoiser calls a job")
+    parser.add_argument("--prior", help="default: that of the service")
     arguments = parser.parse_args()
-    name = folder_of().name
+    torch.set_num_threads(1)
+    name = folder_of(arguments.prior).name
     engine = Engine(served, "cpu")
     seconds(engine, name, 64, 64, 1, 1)  # loads the prior
     rows: list[Row] = []
-    for height, width in [(side, side) for side in arguments.sides] + [tuple(arguments.largest)]:
+    largest = [tuple(arguments.largest)] if arguments.largest else []
+    for height, width in [(side, side) for side in arguments.sides] + largest:
         spent = seconds(engine, name, height, width, 1, arguments.calls)
         rows.append(row("pixels", height, width, 1, spent, arguments.calls))
     sizes = [each["megapixels"] for each in rows]
