@@ -4,6 +4,9 @@ A set is a folder of pairs, NAME_real.png with the noise and NAME_mean.png, the 
 reference. Every picture is cropped at its centre and restored as the service would, with nothing known about the noise;
 PSNR and SSIM are of the clipped picture. `--denoisers` takes files as they were published, by way of
 `priors.conversion`: each is measured alone, and all of them together as the components of one mixture.
+
+`--modes` are those of `solvers.score_dvi`. `paper` takes 2,000 passes or 4,000 for each denoiser and trains networks
+beside them: on a CPU, crops of some 64 pixels (`--side 64`) are what it can do.
 """
 
 import argparse
@@ -27,8 +30,8 @@ from solvers.drive import answer, converse
 from solvers.metrics import psnr, ssim
 from solvers.noise import NoiseStream
 from solvers.operators.identity import Identity
-from solvers.query import Problem, Solution, Solver
-from solvers.score_dvi import ScoreDviParameters, score_dvi
+from solvers.query import Problem, Query, Solution, Solver
+from solvers.score_dvi import MODES, ScoreDviParameters, score_dvi
 
 EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval"
 CPU = torch.device("cpu")
@@ -42,6 +45,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=EVAL, help="folder of the sets")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each set")
     parser.add_argument("--side", type=int, default=512, help="larger pictures are cropped to their centre")
+    parser.add_argument("--modes", nargs="+", default=["fast"], choices=list(MODES), help="of ScoreDVI")
     parser.add_argument("--prior", help="name of a prior of the service; default: the one that it serves by default")
     parser.add_argument("--denoisers", type=Path, nargs="+", default=[], help="released files to compare with")
     parser.add_argument("--seed", type=int, default=0)
@@ -50,7 +54,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         released = [convert(path, Path(folder)) for path in arguments.denoisers]
     mixtures = [[prior] for prior in alone + released] + ([released] if len(released) > 1 else [])
-    rows = [measure(pairs, mixture, arguments) for pairs in arguments.sets for mixture in mixtures]
+    rows = [
+        measure(pairs, mixture, mode, arguments)
+        for pairs in arguments.sets
+        for mixture in mixtures
+        for mode in arguments.modes
+        if mode != "diffusion" or len(mixture) == 1  # which has no components
+    ]
     publish("photographs", rows, {key: getattr(arguments, key) for key in ("every", "side", "seed")})
 
 
@@ -70,23 +80,23 @@ def read_pairs(folder: Path, every: int, side: int) -> Iterator[tuple[Tensor, Te
 
 
 @torch.no_grad()
-def measure(pairs: str, mixture: Sequence[Prior], arguments: argparse.Namespace) -> Row:
+def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse.Namespace) -> Row:
     """Means over the pictures of one set; levels of the noise on [0, 255]."""
     found: list[Row] = []
-    params = ScoreDviParameters(components=len(mixture))
+    params = ScoreDviParameters(mode, components=len(mixture) if mode != "diffusion" else None)
     for noisy, truth in read_pairs(arguments.data / pairs, arguments.every, arguments.side):
         problem = Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y=0)
         began = time.perf_counter()
-        solution = restore(score_dvi(problem, params, NoiseStream(arguments.seed)), mixture)
+        solution, passes = restore(score_dvi(problem, params, NoiseStream(arguments.seed)), mixture)
         seconds = time.perf_counter() - began
         sigma = solution.metrics["noise_sigma"]
         once = denoise_full(mixture[0], noisy, max(sigma, mixture[0].info.sigma_min))
         found.append(
             score("noisy", noisy, truth)
             | score("one pass", once, truth)
-            | score("fast", solution.x, truth)
+            | score("restored", solution.x, truth)
             | {
-                "passes": 2 * len(mixture) * solution.metrics["sweeps"],
+                "passes": passes / noisy.numel(),
                 "seconds": seconds,
                 "sigma": 127.5 * float((noisy - truth).std()),
                 "estimated": 127.5 * sigma,
@@ -95,12 +105,20 @@ def measure(pairs: str, mixture: Sequence[Prior], arguments: argparse.Namespace)
             | covered(solution, truth)
         )
     means = {key: statistics.mean(values) for key in found[0] if (values := [row[key] for row in found if key in row])}
-    return {"set": pairs, "pictures": len(found), "denoisers": " + ".join(prior.info.name for prior in mixture)} | means
+    denoisers = " + ".join(prior.info.name for prior in mixture)
+    return {"set": pairs, "pictures": len(found), "denoisers": denoisers, "mode": mode} | means
 
 
-def restore(solver: Solver, mixture: Sequence[Prior]) -> Solution:
-    """Each query to the denoiser of its component."""
-    return converse(solver, lambda query: answer(query, mixture[query.component].denoise))
+def restore(solver: Solver, mixture: Sequence[Prior]) -> tuple[Solution, int]:
+    """Each query to the denoiser of its component; and how many values have been denoised."""
+    denoised = 0
+
+    def reply(query: Query) -> Tensor:
+        nonlocal denoised
+        denoised += query.x.numel()
+        return answer(query, mixture[query.component].denoise)
+
+    return converse(solver, reply), denoised
 
 
 def score(label: str, x: Tensor, truth: Tensor) -> Row:
