@@ -35,7 +35,9 @@ WHITE = 0.2
 more; white noise from 15 of 255 on shows up to 0.1, for the texture that is read with it."""
 CLEAN, CLEAN_FINE = 1.5 / 127.5, 0.6 / 127.5
 """Levels at and below which there is no noise to remove: of all of it, and of the diagonal Haar band, where every
-camera has some. Of 30 clean photographs at 800 pixels, 25 come under one of them; the others are texture everywhere."""
+camera has some."""
+CLEAN_EVIDENCE = 12.0 / 127.5
+"""Evidence of noise at and below which it is texture that was found."""
 WHITE_SWEEPS = 4
 """Eight passes, one under every symmetry."""
 PAPER_KAPPA = 1.0
@@ -126,7 +128,8 @@ def noise_of(problem: Problem) -> CameraNoise:
 
 
 def is_clean(problem: Problem, found: CameraNoise) -> bool:
-    return problem.sigma_y == 0 and (found.sigma <= CLEAN or found.fine <= CLEAN_FINE)
+    texture = found.evidence <= CLEAN_EVIDENCE
+    return problem.sigma_y == 0 and (texture or found.sigma <= CLEAN or found.fine <= CLEAN_FINE)
 
 
 def settings_of(params: ScoreDviParameters, problem: Problem, found: CameraNoise) -> Settings:

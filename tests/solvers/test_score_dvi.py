@@ -36,7 +36,9 @@ from tests.solvers.test_noise_level import picture, quantised
 
 PRIOR = GaussianPrior(0.25)
 TASK = Problem(torch.zeros(1, 3, 32, 32), Identity((3, 32, 32)), 0.0)
-FOUND = dataclasses.replace(estimate_camera_noise(TASK.measurement), sigma=0.1, b8=6.0, neighbour=0.6, fine=0.04)
+FOUND = dataclasses.replace(
+    estimate_camera_noise(TASK.measurement), sigma=0.1, b8=6.0, neighbour=0.6, fine=0.04, evidence=0.5
+)
 
 
 def task(noisy: Tensor, sigma_y: float = 0.0) -> Problem:
