@@ -37,7 +37,8 @@ class SolverOut(ResponseModel):
     reference: str
     tasks: list[str]
     operators: Literal["any", "linear"] = "linear"
-    """Which it takes; the kinds that are not linear are `clip`, `jpeg`, `quantise` and `gamma`."""
+    """Which it takes; the kinds that are not linear are `clip`, `jpeg`, `quantise`, `gamma` and
+    `phase`."""
     differentiates: bool = False
     """Whether it differentiates through the denoiser, which takes about three times the time and more memory a call."""
     hint: str = ""

@@ -10,7 +10,11 @@ MaskMode = Literal["white_unknown", "black_unknown", "alpha_unknown"]
 
 
 class ImageRef(RequestModel):
-    """A picture inside JSON: exactly one of the two fields."""
+    """A picture inside JSON: exactly one of the two fields.
+
+    A file of any kind that is read, or an `.npy` file: (height, width), with 1 or 3 channels where they are told, of
+    uint8 or uint16 as a picture of that depth, or of floats, 0 for black and 1 for white, and beyond.
+    """
 
     file_id: str | None = Field(None, description="id of a file sent to `/v1/files`", max_length=100)
     data_url: str | None = Field(None, description="`data:image/png;base64,...`")
@@ -59,10 +63,15 @@ Noise = Annotated[
 class OutputOptions(RequestModel):
     """How the result is written."""
 
-    format: Literal["same", "png", "tiff", "webp", "jpeg"] = Field(
-        "png", description="`same` keeps the format of the input; JPEG and lossy formats change known pixels"
+    format: Literal["same", "png", "tiff", "webp", "jpeg", "npy"] = Field(
+        "png",
+        description="`same` keeps the format of the input; JPEG and lossy formats change known pixels; `npy` is an "
+        "array, float32 (height, width, channels), 0 for black and 1 for white, not cut off there, without metadata "
+        "and alpha",
     )
-    bit_depth: Literal["same", "8", "16"] = Field("same", description="16 needs png or tiff")
+    bit_depth: Literal["same", "8", "16"] = Field(
+        "same", description="16 needs png or tiff, and is what a picture of floats gets; `npy` has its own"
+    )
     quality: Annotated[int, Field(ge=1, le=100)] = Field(95, description="of jpeg and webp; 100 is lossless webp")
     keep_metadata: bool = Field(True, description="copy EXIF and ICC profile")
     keep_alpha: bool = Field(True, description="carry the alpha channel through; else it is dropped")
@@ -71,6 +80,8 @@ class OutputOptions(RequestModel):
     @classmethod
     def _depth_of_the_format(cls, value: str, info: ValidationInfo) -> str:
         chosen = info.data.get("format")
+        if value != "same" and chosen == "npy":
+            raise ValueError("npy has 32 bits a channel, of floating point")
         if value == "16" and chosen in ("webp", "jpeg"):
             raise ValueError(f"{chosen} has 8 bits a channel; 16 needs png or tiff")
         return value
@@ -86,7 +97,7 @@ class FileInfo(ResponseModel):
     """After EXIF rotation."""
     height: int
     mode: str
-    """Pillow's mode of the stored picture, such as RGB, L, RGBA, P, CMYK, I;16."""
+    """Pillow's mode of the stored picture, such as RGB, L, RGBA, P, CMYK, I;16; of floats F and RGB;F."""
     format: str
     bit_depth: int
     has_alpha: bool

@@ -1,9 +1,8 @@
 """Operators: how a measurement came from the picture that is sought, `y = H(x) + noise`.
 
 A task chooses its operator; `/v1/restore` takes one from the client, alone or as a chain (`compose`). Values are those
-of the solvers, [-1, 1] for black to white: what a mask loses becomes 0, mid-grey.
-
-Phase retrieval (`solvers.operators.phase`) is no kind here: its measurement are magnitudes, which no picture carries.
+of the solvers, [-1, 1] for black to white: what a mask loses becomes 0, mid-grey. A measurement that no picture
+carries, of magnitudes or of a matrix, is sent as an `.npy` file, on the scale of all pictures: y as (y + 1) / 2.
 """
 
 from typing import Annotated, Any, Literal
@@ -17,7 +16,12 @@ from api_schemas.patterns import Pattern
 
 MAX_PARTS = 8
 MAX_MATRIX = 2**22
-"""Numbers in a matrix."""
+"""Numbers in a dense matrix, or entries of a sparse one in a file."""
+MAX_ENTRIES = 2**18
+"""Of a sparse matrix in JSON."""
+Index = Annotated[int, Field(ge=0, lt=2**24)]
+Entry = tuple[Index, Index, float]
+"""Row and column, counted from 0, and value."""
 
 
 class MaskOperator(RequestModel):
@@ -76,10 +80,11 @@ class IdentityOperator(RequestModel):
 
 
 class MatrixOperator(RequestModel):
-    """Any linear map of a small picture, as a dense matrix.
+    """Any linear map of a picture, as a matrix, dense or sparse.
 
     It has a column for each pixel, line by line from the top, and a row for each pixel of the measurement; the colour
-    planes are mapped alike. At most 4,194,304 numbers, in `rows` or as an `.npy` file. In a form, a file `matrix`.
+    planes are mapped alike. A dense one has at most 4,194,304 numbers, in `rows` or as an `.npy` file; a sparse one any
+    size and at most 262,144 `entries`, or 4,194,304 in an `.npy` file. In a form, the file `matrix`.
     """
 
     kind: Literal["matrix"] = "matrix"
@@ -88,12 +93,25 @@ class MatrixOperator(RequestModel):
     output_width: int | None = Field(None, ge=1, le=4096, description="of the measurement; `width` where absent")
     output_height: int | None = Field(None, ge=1, le=4096, description="of the measurement; `height` where absent")
     rows: list[list[float]] | None = Field(None, description="the numbers, row by row")
-    npy: str | None = Field(None, description="`data:application/octet-stream;base64,...` of an `.npy` file of floats")
+    entries: list[Entry] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_ENTRIES,
+        fail_fast=True,
+        description="of a sparse matrix: `[row, column, value]`, both counted from 0; those at the same place add up",
+    )
+    npy: str | None = Field(
+        None,
+        description="`data:application/octet-stream;base64,...` of an `.npy` file of floats",
+    )
+    sparse: bool = Field(False, description="`npy` has the shape (k, 3), its rows are `entries` of a sparse matrix")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "MatrixOperator":
-        if (self.rows is None) == (self.npy is None):
-            raise ValueError("give exactly one of `rows` and `npy`")
+        if [self.rows, self.entries, self.npy].count(None) != 2:
+            raise ValueError("give exactly one of `rows`, `entries` and `npy`")
+        if self.sparse and self.rows is not None:
+            raise ValueError("`rows` are those of a dense matrix; give `entries` or an `npy` of them")
         return self
 
 
@@ -126,6 +144,21 @@ class GammaOperator(RequestModel):
     gamma: float = Field(2.2, ge=0.1, le=10, description="exponent of the values on the 0 to 1 scale")
 
 
+class PhaseOperator(RequestModel):
+    """Keeps the magnitudes of the Fourier transform and loses its phases: the operator of phase retrieval.
+
+    The picture, on the [-1, 1] scale, gets a frame of mid-grey, on both ends of each side the whole part of an
+    `oversampling` / 8 of it; then the magnitudes of its orthonormal transform are taken, the zero frequency in the
+    middle, plane by plane. They are no picture: send a magnitude y as (y + 1) / 2 in an `.npy` file, as
+    `/v1/operators/apply` gives it with `output.format` `npy`. Magnitudes do not tell a picture from its negative, from
+    itself turned by 180 degrees, or shifted inside of the frame: the result is one of these at best, and a search that
+    may end elsewhere. The level of `noise` is not estimated from them.
+    """
+
+    kind: Literal["phase"] = "phase"
+    oversampling: float = Field(2.0, ge=0, le=8, description="2 gives 2.25 magnitudes a pixel, 4 gives 4")
+
+
 _Part = (
     MaskOperator
     | DownsampleOperator
@@ -137,6 +170,7 @@ _Part = (
     | JpegOperator
     | QuantiseOperator
     | GammaOperator
+    | PhaseOperator
 )
 Part = Annotated[_Part, Field(discriminator="kind")]
 
@@ -164,9 +198,10 @@ OPERATORS: dict[str, type[RequestModel]] = {
     "jpeg": JpegOperator,
     "quantise": QuantiseOperator,
     "gamma": GammaOperator,
+    "phase": PhaseOperator,
     "compose": ComposeOperator,
 }
-NONLINEAR = frozenset({"clip", "jpeg", "quantise", "gamma"})
+NONLINEAR = frozenset({"clip", "jpeg", "quantise", "gamma", "phase"})
 
 
 def parts_of(operator: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

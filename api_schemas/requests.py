@@ -129,7 +129,11 @@ class DeblurOptions(CommonOptions):
 class RestoreOptions(CommonOptions):
     task: Literal["restore"] = "restore"
     operator: AnyOperator = Field(description="how the measurement came from the picture that is sought")
-    noise: Noise = Field("auto", description="noise in the measurement, or `auto`: estimated, as if it were white")
+    noise: Noise = Field(
+        "auto",
+        description="noise in the measurement, or `auto`: estimated, as if that were a picture and the noise white; "
+        "give the level of what is no picture",
+    )
 
 
 class ApplyOptions(RequestModel):
@@ -169,7 +173,7 @@ class DeblurRequest(DeblurOptions):
 
 class RestoreRequest(RestoreOptions):
     measurement: ImageRef = Field(
-        description="what was measured, as a picture; where the operator loses the colours, a grey one"
+        description="what was measured, as a picture or an `.npy` array; where the operator loses the colours, grey"
     )
 
 

@@ -11,7 +11,7 @@ from service.queue.base import Claim, Json
 from service.storage import Storage, artifact_key
 
 RAW = "application/octet-stream"
-SUFFIXES = {RAW: "npy"}
+SUFFIXES = {RAW: "npy", imaging.MEDIA_TYPES["NPY"]: "npy"}
 
 
 @dataclass(frozen=True)

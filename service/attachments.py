@@ -44,7 +44,7 @@ def rooms_in(part: dict[str, Any], name: str) -> Iterator[tuple[dict[str, Any], 
     kernel = part.get("kernel")
     if name == "mask" and part.get("kind") == "mask" and not part.keys() & {"mask", "pattern"}:
         yield part, "mask", lambda url: {"data_url": url}
-    if name == "matrix" and part.get("kind") == "matrix" and not part.keys() & {"rows", "npy"}:
+    if name == "matrix" and part.get("kind") == "matrix" and not part.keys() & {"rows", "entries", "npy"}:
         yield part, "npy", lambda url: url
     if name == "kernel_image" and kernel == {"kind": "image"}:
         yield kernel, "data_url", lambda url: url

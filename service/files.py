@@ -33,7 +33,7 @@ class StoredFile:
 
     @property
     def media_type(self) -> str:
-        return f"image/{self.info['format'].lower()}"
+        return imaging.MEDIA_TYPES[self.info["format"]]
 
 
 def file_id(owner: str, sha256: str) -> str:

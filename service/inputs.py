@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from api_schemas.operators import parts_of
 from api_schemas.requests import SCALES, InpaintOptions
 from api_schemas.score_dvi import DRAWS
 from service import imaging
@@ -15,7 +16,7 @@ from service.problems import wrong_field
 from service.queue.base import Json
 from service.shapes import COLOURS, Shape, from_measurement, measured_channels, operator_of
 
-GREY_MODES = ("1", "L", "LA", "I;16", "LA;16")
+GREY_MODES = ("1", "L", "LA", "I;16", "LA;16", "F")
 """Modes of files that cannot hold colours."""
 
 
@@ -29,7 +30,13 @@ class Inputs:
     max_apply_pixels: int
 
     def of_task(self, owner: str, options: Any, image: StoredFile, mask: Picture | None) -> Json:
-        """The fields of the resolved request that name stored inputs."""
+        """The fields of the resolved request that name stored inputs.
+
+        Only what an operator of the client's has to do with may have fewer pixels a side than pictures have.
+        """
+        if options.task not in ("restore", "apply"):
+            with naming("image"):
+                self.intake.files.limits.check_size(image.info["width"], image.info["height"])
         match options.task:
             case "inpaint":
                 return {"mask": self._mask(owner, options, image, mask)}
@@ -56,6 +63,8 @@ class Inputs:
         is_measured = options.task == "restore" or options.direction != "forward"
         channels = measured_channels(operator) if is_measured else COLOURS
         shape = (channels, image.info["height"], image.info["width"])
+        if options.noise == "auto" and any(part["kind"] == "phase" for _, part in parts_of(operator)):
+            raise wrong_field("/noise", "unknown", "the noise of magnitudes is not estimated; give its level")
         resolved, shapes = self.operands.resolve(owner, operator, shape, is_measured=is_measured)
         _, height, width = max(shapes, key=lambda each: each[1] * each[2])
         limit = self.max_apply_pixels if options.task == "apply" else self.max_pixels

@@ -1,25 +1,39 @@
-"""Dense matrices from the wire: `rows` of numbers, or an `.npy` file, whose header is read before its numbers."""
+"""Matrices from the wire: `rows` of numbers or sparse `entries`, or an `.npy` file of either.
+
+The header of a file is read before its numbers.
+"""
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from api_schemas.operators import MAX_MATRIX
-from service.arrays import npy_array
+from service.arrays import NotNpy, npy_array, npy_header
 from service.intake import decode_data_url
 from service.problems import Refused, wrong_field
 from service.queue.base import Json
 
-MAX_HEADER = 1024
-"""Bytes; numpy writes 128."""
-
 
 def matrix_of(part: Json, shape: tuple[int, int], field: str) -> np.ndarray:
-    """(m, n) float32, the matrix of an operator of the wire.
+    """The matrix (m, n) of an operator of the wire: itself, or where it is sparse (k, 3) of row, column and value.
 
-    Raises `operator_invalid` for what is no matrix of finite numbers, `operator_shape_mismatch` for another shape.
+    float32, which holds every index below 2^24, of 4096 x 4096 pixels, exactly. Raises `operator_invalid` for what is
+    no matrix of finite numbers, or zero; `operator_shape_mismatch` for another shape and for entries outside of it.
     """
+    is_sparse = part["sparse"] or part["entries"] is not None
+    matrix = sparse(part, shape, field) if is_sparse else dense(part, shape, field)
+    values = matrix[:, 2] if is_sparse else matrix
+    if not np.isfinite(values).all():
+        raise wrong_field(f"/{field}", "finite_number", "a number is not finite", problem_code="operator_invalid")
+    if not values.any():
+        raise wrong_field(f"/{field}", "zero", "all of its numbers are zero", problem_code="operator_invalid")
+    return matrix
+
+
+def dense(part: Json, shape: tuple[int, int], field: str) -> np.ndarray:
     if math.prod(shape) > MAX_MATRIX:
         detail = f"{shape[0]:,} x {shape[1]:,} numbers; a matrix has at most {MAX_MATRIX:,}"
         raise wrong_field(f"/{field}", "too_large", detail, problem_code="operator_invalid")
@@ -27,30 +41,48 @@ def matrix_of(part: Json, shape: tuple[int, int], field: str) -> np.ndarray:
         found = len(part["rows"]), {len(row) for row in part["rows"]}
         if found != (shape[0], {shape[1]}):
             raise of_another_shape(f"/{field}/rows", f"{found[0]} rows of {sorted(found[1])[:3]} numbers", shape)
-        matrix = np.asarray(part["rows"], dtype=np.float32)
+        return as_float32(np.asarray(part["rows"]))
+    pointer, data = f"/{field}/npy", decode_data_url(part["npy"], f"{field}/npy")
+    with refusing(pointer):
+        header = npy_header(io.BytesIO(data))
+        if header.shape != shape:
+            raise of_another_shape(pointer, f"an array of shape {header.shape}", shape)
+        header.check_length(len(data))
+    return as_float32(npy_array(data))
+
+
+def sparse(part: Json, shape: tuple[int, int], field: str) -> np.ndarray:
+    """(k, 3); the entries are inside of `shape`."""
+    if part["entries"] is not None:
+        pointer, entries = f"/{field}/entries", np.asarray(part["entries"], dtype=np.float64)
     else:
-        matrix = read_npy(decode_data_url(part["npy"], f"{field}/npy"), shape, f"/{field}/npy")
-    if not np.isfinite(matrix).all():
-        raise wrong_field(f"/{field}", "finite_number", "a number is not finite", problem_code="operator_invalid")
-    return matrix
+        pointer, data = f"/{field}/npy", decode_data_url(part["npy"], f"{field}/npy")
+        with refusing(pointer):
+            header = npy_header(io.BytesIO(data))
+            if header.shape[1:] != (3,) or not 1 <= header.shape[0] <= MAX_MATRIX:
+                raise NotNpy(f"its shape is {header.shape}, not (entries, 3) with at most {MAX_MATRIX:,} entries")
+            header.check_length(len(data))
+        entries = npy_array(data)
+    index = entries[:, :2]
+    inside = (index >= 0) & (index < shape) & (index == np.floor(index))
+    if not inside.all():
+        row, column = index[np.argmin(inside.all(axis=1))]
+        raise of_another_shape(pointer, f"an entry at row {row:g}, column {column:g}, both counted from 0", shape)
+    return as_float32(entries)
 
 
-def read_npy(data: bytes, shape: tuple[int, int], pointer: str) -> np.ndarray:
-    """The array of an `.npy` file of this shape; no pickle, and no more memory than the file and the array take."""
-    file = io.BytesIO(data)
+@contextmanager
+def refusing(pointer: str) -> Iterator[None]:
+    """What is no array is refused with the name of its field."""
     try:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        found, _, kind = read_header[version](file, max_header_size=MAX_HEADER)
-    except (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, OverflowError):
-        raise wrong_field(pointer, "npy", "this is no `.npy` file", problem_code="operator_invalid") from None
-    if kind.kind not in "fiu" or kind.hasobject:
-        raise wrong_field(pointer, "npy", f"it holds {kind}, not real numbers", problem_code="operator_invalid")
-    if found != shape:
-        raise of_another_shape(pointer, f"an array of shape {found}", shape)
-    if len(data) - file.tell() != math.prod(shape) * kind.itemsize:
-        raise wrong_field(pointer, "npy", "it is shorter or longer than it says", problem_code="operator_invalid")
-    return npy_array(data).astype(np.float32)
+        yield
+    except NotNpy as error:
+        raise wrong_field(pointer, "npy", str(error), problem_code="operator_invalid") from None
+
+
+def as_float32(numbers: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what no float holds becomes infinite, and is refused
+        return numbers.astype(np.float32)
 
 
 def of_another_shape(pointer: str, found: str, shape: tuple[int, int]) -> Refused:

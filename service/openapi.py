@@ -82,7 +82,7 @@ def file_answer(status: int, description: str) -> dict[int | str, dict[str, Any]
 def creates_job(*refusals: str) -> dict[int | str, dict[str, Any]]:
     """Answers of a route that creates a job."""
     waited = job_answer(200, "the ended job, with `Prefer: wait`; the picture where only pictures are accepted")
-    waited[200]["content"] |= pictures("image/png", "image/tiff", "image/webp", "image/jpeg")
+    waited[200]["content"] |= IMAGES
     queued = job_answer(202, "the job is queued, at `Location`")
     return waited | queued | responses(*refusals)
 
@@ -94,7 +94,7 @@ def applies(*refusals: str) -> dict[int | str, dict[str, Any]]:
 
 
 JOB = content({"$ref": REF + "Job"}, examples.JOB)
-IMAGES = pictures("image/png", "image/tiff", "image/webp", "image/jpeg")
+IMAGES = pictures("image/png", "image/tiff", "image/webp", "image/jpeg", "application/x-npy")
 ALL_FILES = IMAGES | pictures("image/gif", "image/bmp", "application/octet-stream")
 UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "as in `If-None-Match`"}}
 RESULT = UNCHANGED | {

@@ -82,7 +82,8 @@ class Operands:
         size = {"output_height": part["output_height"] or height, "output_width": part["output_width"] or width}
         shape = size["output_height"] * size["output_width"], height * width
         data = npy_bytes(matrix_of(part, shape, field))
-        kept = {name: value for name, value in part.items() if name not in ("rows", "npy")}
+        kept = {name: value for name, value in part.items() if name not in ("rows", "entries", "npy")}
+        kept["sparse"] = part["sparse"] or part["entries"] is not None
         return kept | size | {"sha256": self.intake.files.storage.put_input(data), "bytes": len(data)}
 
     def _check_size(self, part: Json, field: str, height: int, width: int) -> None:

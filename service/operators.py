@@ -3,6 +3,7 @@
 Runs in workers: what `service.operands` has checked and stored is built here. Knows torch.
 """
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -28,6 +29,7 @@ from solvers.operators.identity import Identity
 from solvers.operators.jpeg import Jpeg
 from solvers.operators.mask import Mask
 from solvers.operators.matrix import Matrix
+from solvers.operators.phase import PhaseRetrieval
 from solvers.operators.quantise import Quantise
 
 Load = Callable[[str], bytes]
@@ -41,6 +43,7 @@ OF_NUMBERS: dict[str, Callable[[Shape, Json], AnyOperator]] = {
     "jpeg": lambda shape, part: Jpeg(shape, part["quality"], part["subsampling"]),
     "quantise": lambda shape, part: Quantise(shape, part["bits"]),
     "gamma": lambda shape, part: Gamma(shape, part["gamma"]),
+    "phase": lambda shape, part: PhaseRetrieval(shape, part["oversampling"]),
 }
 """Kinds that a few numbers decide."""
 
@@ -65,9 +68,18 @@ def build_part(part: Json, shape: Shape, following: Shape, load: Load, device: t
         case "blur":
             return Blur(shape, build_kernel(part["kernel"], load), part["boundary"])
         case "matrix":
-            return Matrix(torch.from_numpy(npy_array(load(part["sha256"]))).to(device), shape, following)
+            matrix = torch.from_numpy(npy_array(load(part["sha256"]))).to(device)
+            if part.get("sparse"):
+                matrix = from_entries(matrix, shape, following)
+            return Matrix(matrix, shape, following)
         case kind:
             return OF_NUMBERS[kind](shape, part)
+
+
+def from_entries(entries: Tensor, shape: Shape, following: Shape) -> Tensor:
+    """The sparse matrix of (k, 3) entries, row, column and value, that maps every plane of `shape` to `following`."""
+    size = math.prod(following[1:]), math.prod(shape[1:])
+    return torch.sparse_coo_tensor(entries[:, :2].T.long(), entries[:, 2], size).coalesce()
 
 
 def observed(part: Json, shape: Shape, load: Load) -> Tensor:

@@ -17,6 +17,8 @@ from service.settings import Settings
 from service.storage import BlobMissing, Storage
 
 FORMATS = {"image/png": "png", "image/tiff": "tiff", "image/webp": "webp", "image/jpeg": "jpeg"}
+NPY = "application/x-npy"
+"""Given where the result was written so: the numbers of a picture were rounded and clipped already."""
 POLL_AGAIN_S = 1
 
 

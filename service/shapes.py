@@ -1,6 +1,7 @@
 """Sizes without pixels: what an operator of the wire makes of a shape, there and back. No torch."""
 
 import math
+from bisect import bisect_left
 from itertools import pairwise
 
 from api_schemas.operators import parts_of
@@ -55,6 +56,8 @@ def before(pointer: str, part: Json, shape: Shape) -> Shape:
             return COLOURS, height, width
         case "matrix":
             return channels, part["height"], part["width"]
+        case "phase":
+            return channels, *(without_margins(side, part["oversampling"]) for side in (height, width))
         case _:
             return shape
 
@@ -77,8 +80,20 @@ def after(pointer: str, part: Json, shape: Shape) -> Shape:
                 wanted = f"{part['height']} x {part['width']} pixels"
                 raise ShapeMismatch(pointer, f"it acts on {wanted} (height x width), not on {height} x {width}")
             return channels, part["output_height"], part["output_width"]
+        case "phase":
+            return channels, *(with_margins(side, part["oversampling"]) for side in (height, width))
         case _:
             return shape
+
+
+def with_margins(side: int, oversampling: float) -> int:
+    """Pixels of a side in the frame of a phase retrieval, as in `solvers.operators.phase`, which imports torch."""
+    return side + 2 * int(oversampling / 8 * side)
+
+
+def without_margins(framed: int, oversampling: float) -> int:
+    """The side that gets so many pixels with its margins, or the first that gets more where none does."""
+    return bisect_left(range(framed + 1), framed, key=lambda side: with_margins(side, oversampling))
 
 
 def measured_channels(operator: Json) -> int:

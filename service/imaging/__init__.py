@@ -8,11 +8,12 @@ from service.imaging.kernels import kernel_picture
 from service.imaging.lettering import lettering
 from service.imaging.limits import ImageLimits
 from service.imaging.masks import observed_at, observed_mask
-from service.imaging.opening import sniff_media_type
+from service.imaging.opening import MEDIA_TYPES, sniff_media_type
 from service.imaging.picture import Encoded, ImageInfo, Picture
 from service.imaging.preview import preview_jpeg
 
 __all__ = [
+    "MEDIA_TYPES",
     "Encoded",
     "ImageInfo",
     "ImageLimits",

@@ -100,8 +100,15 @@ def by_blocks(source: np.ndarray, channels: int, convert: Callable[[np.ndarray],
 
 
 def unit_samples(samples: np.ndarray) -> np.ndarray:
-    """Integer samples as float32 in [0, 1]."""
+    """Integer samples as float32 in [0, 1]; floating point as it is."""
+    if samples.dtype.kind == "f":
+        return samples
     return samples.astype(np.float32) / np.float32(np.iinfo(samples.dtype).max)
+
+
+def stored_samples(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values on the [0, 1] scale as samples of this type: floating point as it is, integers as `whole_samples`."""
+    return values.astype(dtype) if dtype.kind == "f" else whole_samples(values, dtype)
 
 
 def whole_samples(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

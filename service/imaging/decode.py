@@ -64,7 +64,8 @@ def decode(data: bytes, limits: ImageLimits) -> Picture:
     icc, conversion = _colours(image.info.get("icc_profile"), model, warnings)
     colours = native[..., :-1] if samples.has_alpha else native
     rgb = by_blocks(colours, 3, lambda rows: conversion.to_srgb(unit_samples(rows)))
-    _clip_to_srgb(rgb, warnings)
+    if native.dtype.kind != "f":  # floating point is a measurement, which may lie beyond black and white
+        _clip_to_srgb(rgb, warnings)
     return Picture(
         rgb=rgb,
         alpha=unit_samples(native[..., -1]) if samples.has_alpha else None,

@@ -6,23 +6,34 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from service.imaging.colour import BLOCK_ROWS, Conversion, Grey, SameColours, unit_samples, whole_samples
+from service.imaging.colour import (
+    BLOCK_ROWS,
+    Conversion,
+    Grey,
+    SameColours,
+    stored_samples,
+    unit_samples,
+    whole_samples,
+)
 from service.imaging.exif import resized_block
 from service.imaging.opening import MEDIA_TYPES
 from service.imaging.picture import ColourModel, Encoded, Metadata, Picture, Warning
 from service.imaging.writers import WRITERS
 
-Format = Literal["same", "png", "tiff", "webp", "jpeg"]
+Format = Literal["same", "png", "tiff", "webp", "jpeg", "npy"]
 BitDepth = Literal["same", "8", "16"]
 MODELS: dict[str, tuple[ColourModel, ...]] = {
     "PNG": ("grey", "rgb"),
     "TIFF": ("grey", "rgb", "cmyk"),
     "WEBP": ("rgb",),
     "JPEG": ("grey", "rgb", "cmyk"),
+    "NPY": ("grey", "rgb"),
 }
 CHANNELS: dict[ColourModel, int] = {"grey": 1, "rgb": 3, "cmyk": 4}
-LONGEST_SIDE = {"PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16383, "JPEG": 65500}
+LONGEST_SIDE = {"PNG": 2**31 - 1, "TIFF": 2**31 - 1, "WEBP": 16383, "JPEG": 65500, "NPY": 2**31 - 1}
 MAX_JPEG_EXIF = 65533
+DEEPEST = 16
+"""Bits a channel of a picture: what floating point gets."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,8 @@ def encode(
     back with 8 bits a channel. `keep` (H, W) bool are the known pixels: after all conversion they are overwritten with
     the samples of the source. `same_scene` says that every pixel shows what the source shows there, as after denoising
     but not inside a hole: then what sRGB could not hold of a wide gamut is put back. `opaque` (H, W) bool are pixels
-    whose alpha becomes full: holes that the alpha itself marked, and that are filled now.
+    whose alpha becomes full: holes that the alpha itself marked, and that are filled now. `npy` holds numbers only:
+    float32 (H, W, C), sRGB or grey as `rgb01`, not clipped, without metadata and alpha.
     `warnings` say what cannot be kept: `lossy_format`, `mode_changed`, `bit_depth_changed`, `profile_converted`,
     `alpha_dropped`, `format_changed`, `metadata_dropped`.
     Raises ValueError for arrays whose shape does not fit, and for `keep`, `same_scene` or `opaque` with `scale` > 1.
@@ -70,6 +82,7 @@ def encode(
     height, width = rgb01.shape[:2]
     warnings: list[Warning] = []
     target = _format(source, max(width, height), format, warnings)
+    keep_metadata = keep_metadata and target != "NPY"
     model, conversion, native = _colours(source, target, keep_metadata, warnings)
     dtype = _depth(source, target, bit_depth, warnings)
     alpha = _carries_alpha(source, target, keep_alpha, warnings)
@@ -96,7 +109,7 @@ def _check(
 
 
 def _lossless(target: str, quality: int, warnings: list[Warning]) -> bool:
-    if target in ("PNG", "TIFF") or (target == "WEBP" and quality == 100):
+    if target in ("PNG", "TIFF", "NPY") or (target == "WEBP" and quality == 100):
         return True
     warnings.append(("lossy_format", f"{target} changes pixels a little when it compresses, known pixels too."))
     return False
@@ -115,9 +128,11 @@ def _format(source: Picture, longest: int, format: Format, warnings: list[Warnin
 
 
 def _depth(source: Picture, target: str, bit_depth: BitDepth, warnings: list[Warning]) -> np.dtype:
-    wanted = 8 * source.native.dtype.itemsize if bit_depth == "same" else int(bit_depth)
+    if target == "NPY":
+        return np.dtype(np.float32)
+    wanted = min(8 * source.native.dtype.itemsize, DEEPEST) if bit_depth == "same" else int(bit_depth)
     depth = wanted if target in ("PNG", "TIFF") else 8
-    if depth < max(wanted, source.bit_depth):
+    if depth < max(wanted, min(source.bit_depth, DEEPEST)):
         warnings.append(("bit_depth_changed", f"The {target} result has 8 bits a channel instead of 16."))
     return np.dtype(np.uint16 if depth == 16 else np.uint8)
 
@@ -143,20 +158,22 @@ def _colours(
 def _carries_alpha(source: Picture, target: str, keep_alpha: bool, warnings: list[Warning]) -> bool:
     if source.alpha is None or not keep_alpha:
         return False
-    if target == "JPEG":
-        warnings.append(("alpha_dropped", "JPEG has no transparency; the alpha channel was left out."))
-    return target != "JPEG"
+    if target in ("JPEG", "NPY"):
+        warnings.append(("alpha_dropped", f"{target} has no transparency; the alpha channel was left out."))
+        return False
+    return True
 
 
 def _equal(source: Picture, plan: _Plan) -> bool:
     """Whether the known pixels of the file have the samples of the source, at the depth of the source or deeper."""
-    return plan.lossless and plan.native and plan.dtype.itemsize >= source.native.dtype.itemsize
+    needed = max(8 * source.native.dtype.itemsize, source.bit_depth)
+    return plan.lossless and plan.native and 8 * plan.dtype.itemsize >= needed
 
 
 def _samples(
     rgb01: np.ndarray, source: Picture, plan: _Plan, keep: np.ndarray | None, scale: int, same_scene: bool
 ) -> np.ndarray:
-    """(H, W, C) integers: the new picture in the colours of the file, the known pixels and the alpha of the source."""
+    """(H, W, C): the new picture in the colours of the file, the known pixels and the alpha of the source."""
     channels = CHANNELS[plan.model]
     samples = np.empty((*rgb01.shape[:2], channels + plan.alpha), dtype=plan.dtype)
     for top in range(0, rgb01.shape[0], BLOCK_ROWS):
@@ -164,7 +181,7 @@ def _samples(
         new = rgb01[rows]
         if same_scene and plan.native and source.needs_profile:
             new = new + _beyond_srgb(source, rows)
-        samples[rows, :, :channels] = whole_samples(plan.conversion.from_srgb(new), plan.dtype)
+        samples[rows, :, :channels] = stored_samples(plan.conversion.from_srgb(new), plan.dtype)
         if keep is not None:
             samples[rows, :, :channels][keep[rows]] = _known(source, plan, rows)[keep[rows]]
     if plan.alpha:
@@ -181,16 +198,16 @@ def _beyond_srgb(source: Picture, rows: slice) -> np.ndarray:
 def _known(source: Picture, plan: _Plan, rows: slice) -> np.ndarray:
     """The source's own samples of these rows, in the colours and the depth of the file."""
     if not plan.native:
-        return whole_samples(plan.conversion.from_srgb(source.rgb[rows]), plan.dtype)
+        return stored_samples(plan.conversion.from_srgb(source.rgb[rows]), plan.dtype)
     return _at_depth(source.colours[rows], plan.dtype)
 
 
 def _at_depth(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if samples.dtype == dtype:
         return samples
-    if dtype == np.uint16:
+    if samples.dtype == np.uint8 and dtype == np.uint16:
         return samples.astype(np.uint16) * np.uint16(257)  # 255 to 65535, exactly invertible
-    return whole_samples(unit_samples(samples), dtype)
+    return stored_samples(unit_samples(samples), dtype)
 
 
 def _alpha(source: Picture, plan: _Plan, scale: int) -> np.ndarray:

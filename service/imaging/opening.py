@@ -8,6 +8,7 @@ import io
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from PIL import ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -16,9 +17,11 @@ from PIL.JpegImagePlugin import jpeg_factory
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from service.arrays import MAGIC
 from service.imaging.deep_tiff import DeepTiffFile
 from service.imaging.errors import ImageRefused
 from service.imaging.limits import ImageLimits
+from service.imaging.npy import NpyFile
 
 MEDIA_TYPES = {
     "PNG": "image/png",
@@ -27,6 +30,7 @@ MEDIA_TYPES = {
     "TIFF": "image/tiff",
     "GIF": "image/gif",
     "BMP": "image/bmp",
+    "NPY": "application/x-npy",
 }
 PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "PNG": PngImageFile,
@@ -35,8 +39,9 @@ PLUGINS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": DeepTiffFile,
     "GIF": GifImageFile,
     "BMP": BmpImageFile,
+    "NPY": NpyFile,
 }
-READABLE = "PNG, JPEG, WebP, TIFF, GIF and BMP"
+READABLE = "PNG, JPEG, WebP, TIFF, GIF, BMP and arrays in `.npy` files"
 NEW_SUBFILE_TYPE = 254
 MAX_TIFF_THUMBNAILS = 8
 
@@ -55,6 +60,8 @@ def sniff_format(data: bytes) -> str | None:
         return "GIF"
     if data.startswith(b"BM"):
         return "BMP"
+    if data.startswith(MAGIC):
+        return "NPY"
     return None
 
 
@@ -93,7 +100,8 @@ def open_image(data: bytes, limits: ImageLimits) -> ImageFile.ImageFile:
         _check_webp_canvas(data, limits)
     with refusing_damage(f"The {found} file is damaged or of a kind that is not read"):
         image = PLUGINS[found](io.BytesIO(data))
-    limits.check_size(*image.size)
+    # An array may be a measurement, of a row of numbers say: what is restored of it has the size that counts.
+    (replace(limits, min_side=1) if found == "NPY" else limits).check_size(*image.size)
     with refusing_damage(f"The {found} file is damaged"):
         _refuse_several_pictures(image)
     return image

@@ -20,11 +20,13 @@ class ImageInfo:
     """After the EXIF turn, as `height`."""
     height: int
     mode: str
-    """Pillow's mode of the stored picture: RGB, L, RGBA, P, CMYK, 1, I;16; 16-bit colour is RGB;16, RGBA;16, LA;16."""
+    """Pillow's mode of the stored picture: RGB, L, RGBA, P, CMYK, 1, I;16; 16-bit colour is RGB;16, RGBA;16, LA;16,
+    floating point F and RGB;F."""
     format: str
-    """PNG, JPEG, WEBP, TIFF, GIF or BMP."""
+    """PNG, JPEG, WEBP, TIFF, GIF, BMP or NPY."""
     bit_depth: int
-    """Of one sample: 1, 8 or 16. Palettes and 2 or 4 bit grey count as 8, the depth of their colours."""
+    """Of one sample: 1, 8 or 16. Palettes and 2 or 4 bit grey count as 8, the depth of their colours. Floating point
+    has 16, 32 or 64."""
     has_alpha: bool
     has_icc: bool
     bytes: int
@@ -47,15 +49,15 @@ class Picture:
     """A decoded picture, turned upright. The arrays are never written to."""
 
     rgb: np.ndarray
-    """(H, W, 3) float32 in [0, 1], sRGB: what priors and solvers see."""
+    """(H, W, 3) float32 in [0, 1], sRGB: what priors and solvers see. Of floating point, beyond it too."""
     alpha: np.ndarray | None
     """(H, W) float32 in [0, 1], 1 = opaque. The colours are not multiplied by it."""
     native: np.ndarray
-    """(H, W, C) uint8 or uint16, the samples of the file: colours as `model` has them, then alpha where there is one.
-    Palettes are expanded to their colours; 1-bit pictures are 0 and 255."""
+    """(H, W, C) uint8, uint16 or float32, the samples of the file: colours as `model` has them, then alpha where there
+    is one. Palettes are expanded to their colours; 1-bit pictures are 0 and 255; floating point is not limited."""
     model: ColourModel
     bit_depth: int
-    """1, 8 or 16; 1 is held in uint8."""
+    """As in `ImageInfo`; 1 is held in uint8, all floating point in float32."""
     mode: str
     format: str
     conversion: Conversion

@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from service.imaging.deep_tiff import DeepTiffFile
 from service.imaging.errors import ImageRefused
+from service.imaging.npy import NpyFile, npy_samples
 
 PNG_GREY, PNG_GREY_ALPHA = 0, 4
 OTHER_ORDER = {"B": "L", "L": "B"}
@@ -25,7 +26,7 @@ class Samples:
     """What a file holds, before the EXIF turn."""
 
     values: np.ndarray
-    """(H, W, C) uint8 or uint16, as `Picture.native`."""
+    """(H, W, C) uint8, uint16 or float32, as `Picture.native`."""
     mode: str
     """As `ImageInfo.mode`."""
     bit_depth: int
@@ -34,6 +35,8 @@ class Samples:
 
 def read_samples(image: ImageFile.ImageFile, data: bytes) -> Samples:
     """Decodes everything. Raises ImageRefused for kinds that are not read, and whatever Pillow raises for damage."""
+    if isinstance(image, NpyFile):
+        return Samples(npy_samples(data), image.mode, image.depth, False)
     if deep := _deep_mode(image, data):
         return _read_deep(image, data, deep)
     transparency = image.info.get("transparency")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from service.arrays import npy_bytes
 from service.imaging.picture import ColourModel, Metadata
 from service.imaging.png16 import write_png16
 from service.imaging.tiff import write_tiff
@@ -37,11 +38,16 @@ def write_tiff_file(samples: np.ndarray, model: ColourModel, metadata: Metadata,
     return write_tiff(samples, model, metadata.icc, metadata.exif, metadata.dpi)
 
 
+def write_npy(samples: np.ndarray, model: ColourModel, metadata: Metadata, quality: int) -> bytes:
+    return npy_bytes(samples)
+
+
 WRITERS: dict[str, Writer] = {
     "PNG": write_png,
     "JPEG": write_jpeg,
     "WEBP": write_webp,
     "TIFF": write_tiff_file,
+    "NPY": write_npy,
 }
 
 

@@ -14,7 +14,7 @@ from service.idempotency import IdempotencyKey
 from service.negotiation import MAX_WAIT_S, cancel_after, negotiate, prefer_wait
 from service.problems import Refused
 from service.queue.base import JobRecord
-from service.results import FORMATS
+from service.results import FORMATS, NPY
 from service.submission import Origin
 
 RETRY_AFTER_S = 10
@@ -68,7 +68,13 @@ class Creation:
         return await self.answer(job_id)
 
     async def applied(self, body: TaskBody) -> Response:
-        """The picture that an operator makes: a job like others, but one that is waited for. Raises `not_ready`."""
+        """The picture that an operator makes: a job like others, but one that is waited for. Raises `not_ready`.
+
+        For who accepts arrays only it is made as one.
+        """
+        if negotiate(self.request.headers.get("accept"), [*FORMATS, NPY]) == NPY:
+            output = body.options.output.model_copy(update={"format": "npy"})
+            body = replace(body, options=body.options.model_copy(update={"output": output}))
         depth = await run_in_threadpool(self.ctx.queue.depth)
         if not depth.workers:
             raise Refused("not_ready", "no worker runs", headers={"Retry-After": str(RETRY_AFTER_S)})
@@ -102,7 +108,7 @@ class Creation:
 
     @property
     def wants_picture(self) -> bool:
-        chosen = negotiate(self.request.headers.get("accept"), ["application/json", *FORMATS])
+        chosen = negotiate(self.request.headers.get("accept"), ["application/json", *FORMATS, NPY])
         return chosen is not None and chosen != "application/json"
 
 

@@ -40,7 +40,10 @@ REFUSALS = (
 async def send_file(
     request: Request, response: Response, ctx: Ctx, owner: Owner, _key: IdempotencyKey = None
 ) -> FileInfo:
-    """Store a picture. Equal bytes have an equal id, so a repeat changes nothing but the time it is kept."""
+    """Store a picture, or an array as an `.npy` file.
+
+    Equal bytes have an equal id, so a repeat changes nothing but the time it is kept.
+    """
     data, expires_in = await read_file(request, ctx.settings.max_file_bytes, ctx.settings.retention_s)
     with naming("file"):
         stored, is_new = await ctx.decode(ctx.files.ingest, owner, data, expires_in)

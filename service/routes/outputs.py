@@ -49,7 +49,10 @@ async def follow_job(
     | responses(*GONE, *NO_RESULT),
 )
 async def get_result(request: Request, ctx: Ctx, job: OwnedJob) -> Response:
-    """The restored picture, in the format that `Accept` names; the job itself with `application/json`."""
+    """The restored picture, in the format that `Accept` names; the job itself with `application/json`.
+
+    `application/x-npy` is there where the job had `output.format` `npy`.
+    """
     return await ctx.decode(ctx.results.answer, request, job)
 
 

@@ -47,7 +47,7 @@ async def restore(creation: Creating) -> Response:
 async def apply_operator(creation: Creating) -> Response:
     """Apply an operator to a small picture, to simulate a measurement or to look at an operator.
 
-    A worker does it, as a job of task `apply` that is waited for, at most 60 s or `Prefer: wait`. Values outside black
-    and white are cut off.
+    A worker does it, as a job of task `apply` that is waited for, at most 60 s or `Prefer: wait`. In a picture, values
+    outside of black and white are cut off; `output.format` `npy`, or `Accept: application/x-npy`, gives them all.
     """
     return await creation.applied(await read_task(creation.request, "apply", creation.ctx.settings.max_file_bytes))

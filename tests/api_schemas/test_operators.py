@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from api_schemas.operators import MAX_PARTS, OPERATORS, AnyOperator, is_linear, parts_of
+from api_schemas.operators import MAX_ENTRIES, MAX_PARTS, OPERATORS, AnyOperator, is_linear, parts_of
 from api_schemas.requests import SCALES, InpaintOptions
 
 LEAST: dict[str, dict[str, Any]] = {
@@ -42,7 +42,14 @@ def test_each_kind_is_described(kind: str) -> None:
         {"kind": "blur", "kernel": {"kind": "path", "size": 10**9}},
         {"kind": "blur", "kernel": {"kind": "motion", "length": float("nan")}},
         {"kind": "clip", "gain": float("inf")},
-        {"kind": "phase"},
+        {"kind": "phase", "oversampling": 9},
+        {"kind": "matrix", "width": 1, "height": 1, "rows": [[1.0]], "entries": [[0, 0, 1.0]]},
+        {"kind": "matrix", "width": 1, "height": 1, "entries": []},
+        {"kind": "matrix", "width": 1, "height": 1, "entries": [[0, 1.0]]},
+        {"kind": "matrix", "width": 1, "height": 1, "entries": [[0, 0.5, 1.0]]},
+        {"kind": "matrix", "width": 1, "height": 1, "entries": [[0, -1, 1.0]]},
+        {"kind": "matrix", "width": 1, "height": 1, "entries": [[0, 0, 1.0]] * (MAX_ENTRIES + 1)},
+        {"kind": "matrix", "width": 1, "height": 1, "rows": [[1.0]], "sparse": True},
     ],
 )
 def test_what_cannot_be_an_operator(sent: dict[str, Any]) -> None:

@@ -71,7 +71,8 @@ def test_colours_that_are_lost_are_not_in_the_measurement(idle: Api) -> None:
 @pytest.mark.parametrize(
     ("operator", "pointer"),
     [
-        ({"kind": "phase"}, "/operator"),
+        ({"kind": "phases"}, "/operator"),
+        ({"kind": "phase", "oversampling": -1}, "/operator/oversampling"),
         ({"kind": "blur", "kernel": {"kind": "gaussian", "width": -1}}, "/operator/kernel/width"),
         ({"kind": "mask"}, "/operator"),
         ({"kind": "mask", "pattern": {"kind": "random"}, "mask_threshold": 7}, "/operator/mask_threshold"),
