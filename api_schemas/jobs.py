@@ -94,8 +94,8 @@ class Job(ResponseModel):
     retry_of: str | None = None
     batch_id: str | None = None
     request: dict[str, Any]
-    """Fully resolved: prior and its digest, solver, parameters, seed, file ids of the inputs. `image` is what was sent
-    to be restored, a measurement too."""
+    """Fully resolved: prior and its digest (of a mixture also `component_digests`), solver, parameters, seed, file ids
+    of the inputs. `image` is what was sent to be restored, a measurement too."""
     result: Result | None = None
     error: Problem | None = None
     timings: Timings | None = None

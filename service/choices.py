@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from api_schemas.catalogue import PriorOut
 from api_schemas.operators import is_linear
 from api_schemas.solvers import PARAMS
 from service.catalogue import DENOISERS, SOLVERS, Catalogue
@@ -33,23 +34,44 @@ def check_solver(request: Json) -> None:
         raise wrong_field("/noise", "zero", "there is nothing to remove; give a level above 0, or `auto`")
 
 
-def choose_prior(catalogue: Catalogue, request: Json) -> Json:
-    """The prior by name and digest. Raises `not_ready`, `unknown_prior` and `incompatible_prior`."""
-    name, default = request["prior"], catalogue.default_of(request["solver"])
-    prior = catalogue.prior(default if name is None else name)
-    if prior is None and name is None:
+def choose_priors(catalogue: Catalogue, request: Json) -> Json:
+    """The prior by name and digest, and the digests of the further ones of a mixture.
+
+    Raises `not_ready`, `unknown_prior` and `incompatible_prior`.
+    """
+    chosen = choose_prior(catalogue, request)
+    decided = {"prior": chosen.id, "prior_digest": chosen.digest}
+    if "components" not in request["params"]:
+        return decided
+    named = enumerate(request["params"]["components"])
+    further = [known_prior(catalogue, request, name, f"/params/components/{number}") for number, name in named]
+    return decided | {"component_digests": [prior.digest for prior in further]}
+
+
+def choose_prior(catalogue: Catalogue, request: Json) -> PriorOut:
+    """That of the request, or the default of its solver."""
+    if request["prior"] is not None:
+        return known_prior(catalogue, request, request["prior"], "/prior")
+    default = catalogue.default_of(request["solver"])
+    if catalogue.prior(default) is None:
         raise Refused("not_ready", f"the default prior {default!r} cannot be read")
+    return known_prior(catalogue, request, default, "/prior")
+
+
+def known_prior(catalogue: Catalogue, request: Json, name: str, pointer: str) -> PriorOut:
+    """The prior that the field at `pointer` names."""
+    prior = catalogue.prior(name)
     if prior is None:
         known = ", ".join(each.id for each in catalogue.priors())
         detail = f"{name!r} is not a prior here; there are: {known}"
-        raise wrong_field("/prior", "unknown", detail, problem_code="unknown_prior")
+        raise wrong_field(pointer, "unknown", detail, problem_code="unknown_prior")
     if prior.kind == "latent" and not suits_latents(request):
         detail = (
             f"{prior.id!r} is a prior on latents, for {' and '.join(LATENT_TASKS)} by `red_diff` in mode `fast` only, "
             "without samples and uncertainty"
         )
-        raise wrong_field("/prior", "incompatible", detail, problem_code="incompatible_prior")
-    return {"prior": prior.id, "prior_digest": prior.digest}
+        raise wrong_field(pointer, "incompatible", detail, problem_code="incompatible_prior")
+    return prior
 
 
 def suits_latents(request: Json) -> bool:

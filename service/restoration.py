@@ -19,6 +19,7 @@ from service import imaging
 from service.application import apply
 from service.artifacts import Artifacts
 from service.engine.engine import DeadlineExceeded, Engine, EngineStopped, Outcome, OutOfMemory, PriorLoadFailed
+from service.engine.residency import PriorId
 from service.formulate import Formulation, PriorFacts, formulate, to_image_range
 from service.outcome import Result
 from service.progress import ProgressReport, finished
@@ -32,6 +33,7 @@ from solvers.operators.base import OperatorError
 from solvers.query import Solution, SolverDiverged
 from solvers.red_diff import RedDiffParameters, settings_of
 from solvers.score_dvi import ScoreDviParameters
+from solvers.symmetry import SYMMETRIES
 
 PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
 """Shares of the denoiser that running jobs of each priority get."""
@@ -119,6 +121,7 @@ class Restorer:
             deadline=None if claim.deadline_at is None else time.monotonic() + claim.deadline_at - time.time(),
             weight=PRIORITY_WEIGHT[claim.request["priority"]],
             digest=claim.request["prior_digest"],
+            further=further_priors(claim.request),
         )
         self._started(claim)
         try:
@@ -211,21 +214,31 @@ def parameters_of(formulation: Formulation) -> Json:
         return {"mode": parameters.mode, **asdict(settings_of(parameters))}
     if isinstance(parameters, ScoreDviParameters):
         found = score_dvi.noise_of(formulation.problem)
-        return {"mode": parameters.mode, **asdict(score_dvi.settings_of(parameters, found))}
+        return {"mode": parameters.mode, **asdict(score_dvi.settings_of(parameters, formulation.problem, found))}
     return asdict(parameters)
 
 
+def further_priors(request: Json) -> list[PriorId]:
+    """Those of a mixture beside the first."""
+    named = zip(request["params"].get("components", ()), request.get("component_digests", ()), strict=True)
+    return [PriorId(*each) for each in named]
+
+
 def facts_of(shelf: Shelf, request: Json) -> PriorFacts:
-    """What the folder of the prior says; nothing where it cannot be read: the engine will say what is wrong."""
+    """What the folder of the prior says; nothing where it cannot be read: the engine will say what is wrong.
+
+    A mixture is turned as all of its priors were trained.
+    """
     prior, digest = request["prior"], request["prior_digest"]
+    folders = [shelf.home(name) / name for name in (prior, *(each.name for each in further_priors(request)))]
     try:
-        folder = shelf.home(prior) / prior
-        return PriorFacts(read_manifest(folder).symmetries, read_calibrations(folder, digest))
+        symmetry = min((read_manifest(folder).symmetries for folder in folders), key=[*SYMMETRIES].index)
+        return PriorFacts(symmetry, read_calibrations(folders[0], digest))
     except PriorError:
         return PriorFacts()
     except ValueError as error:
         log.warning("calibration cannot be read", prior=prior, reason=str(error))
-        return PriorFacts(read_manifest(folder).symmetries)
+        return PriorFacts(symmetry)
 
 
 def choose_device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ from api_schemas.requests import PICTURES, ApplyOptions, CommonOptions, RetryReq
 from service import database
 from service.bodies import TaskBody, canonical, spelling
 from service.catalogue import Catalogue
-from service.choices import check_solver, choose_prior, params_of
+from service.choices import check_solver, choose_priors, params_of
 from service.files import FileRepository, StoredFile
 from service.idempotency import InFlight, check_repeat, fingerprint, identifier
 from service.inputs import Inputs, check_samples
@@ -113,7 +113,7 @@ class Submissions:
             self._is_repeat(job.id, job.fingerprint)
 
     def _resolve(self, options: CommonOptions | ApplyOptions) -> Json:
-        """Nothing is left to guess: seed, prior and its digest, every parameter."""
+        """Nothing is left to guess: seed, priors and their digests, every parameter."""
         decided = options.model_dump(mode="json")
         if options.task == "apply":
             if options.direction != "forward" and not is_linear(decided["operator"]):
@@ -122,7 +122,7 @@ class Submissions:
             return decided | WAITED_FOR
         check_solver(decided)
         seed = options.seed if options.seed is not None else secrets.randbits(63)
-        return decided | choose_prior(self.catalogue, decided) | {"seed": seed}
+        return decided | choose_priors(self.catalogue, decided) | {"seed": seed}
 
     def _rebuild(self, origin: Origin, record: JobRecord, changes: RetryRequest, *, job_id: str, sent: str) -> NewJob:
         if not record.is_terminal:
@@ -132,7 +132,7 @@ class Submissions:
         request: Json = record.request | changes.model_dump(mode="json", exclude_none=True, exclude={"params"})
         if changes.params is not None:
             request["params"] = params_of(request["solver"], changes.params)
-        request |= choose_prior(self.catalogue, request)
+        request |= choose_priors(self.catalogue, request)
         check_samples(request, self.settings.max_sample_pixels)
         if not all(self.files.storage.exists(input_key(sha256)) for sha256 in digests(request)):
             raise Refused("inputs_expired", "a picture of this job was removed")
@@ -151,8 +151,10 @@ class Submissions:
 
 
 def check_output(options: CommonOptions | ApplyOptions, image: StoredFile) -> None:
-    """16 bits that the format of the input cannot hold; other formats are checked by the model of the wire."""
+    """A depth that the format of the input cannot hold; other formats are checked by the model of the wire."""
     output = options.output
+    if output.format == "same" and output.bit_depth != "same" and image.info["format"] == "NPY":
+        raise wrong_field("/output/bit_depth", "value_error", "NPY has 32 bits a channel, of floating point")
     if output.format == "same" and output.bit_depth == "16" and image.info["format"] not in ("PNG", "TIFF"):
         raise wrong_field("/output/bit_depth", "value_error", f"{image.info['format']} has 8 bits a channel")
 

@@ -96,10 +96,12 @@ class Bench:
 
     def claim(self, task: str, image: bytes, mask: bytes | None = None, **options: Any) -> Claim:
         deadline_at, attempt = options.pop("deadline_at", None), options.pop("attempt", 1)
-        digest = options.pop("prior_digest", "")
+        digest, component_digests = options.pop("prior_digest", ""), options.pop("component_digests", None)
         chosen = {"prior": "gaussian", "solver": "red_diff", "seed": 1} | options
         request = OPTIONS[task](**chosen).model_dump(mode="json")
         request["prior_digest"] = digest
+        if "components" in request["params"]:
+            request["component_digests"] = component_digests or [""] * len(request["params"]["components"])
         request["image"] = {"sha256": self.storage.put_input(image)}
         request["mask"] = None if mask is None else {"sha256": self.storage.put_input(mask)}
         return Claim("job-1", "local", task, request, attempt, deadline_at)

@@ -31,7 +31,8 @@ class SmoothPrior:
         return brightness / (brightness + noise), COLOUR * brightness / (COLOUR * brightness + noise)
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        brightness, colour = self.gains(*x.shape[-2:], sigma.reshape(-1, 1, 1, 1) ** 2)
+        noise = sigma.square() if sigma.ndim == 1 else sigma.square().mean((1, 2, 3))
+        brightness, colour = self.gains(*x.shape[-2:], noise.reshape(-1, 1, 1, 1))
         mean = x.mean(1, keepdim=True)
         return shrink(mean, brightness) + shrink(x - mean, colour)
 

@@ -1,6 +1,7 @@
 """Jobs of ScoreDVI: the picture, what is told of each pixel, and what is told of the noise."""
 
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
-from service.queue.base import Json
+from priors.manifest import PriorError
+from service.queue.base import Claim, Json
 from solvers.window import gaussian_sums
+from tests.service.api import MANIFEST
 from tests.service.bench import Bench, png
 from tests.service.smooth_prior import SmoothPrior, pixels
 
@@ -37,6 +41,22 @@ def denoise(bench: Bench, image: bytes, **options: Any) -> Json:
 
 def numbers(bench: Bench, result: Json, name: str) -> np.ndarray:
     return np.load(io.BytesIO(bench.content(result, name)))
+
+
+class Counted:
+    """A prior that counts the rows it answers."""
+
+    def __init__(self, prior: SmoothPrior):
+        self.prior, self.info, self.rows = prior, prior.info, 0
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        self.rows += len(x)
+        return self.prior.denoise(x, sigma)
+
+
+def write_manifest(folder: Path, symmetries: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "prior.json").write_text(json.dumps(MANIFEST | {"symmetries": symmetries}))
 
 
 def rms(values: np.ndarray) -> float:
@@ -142,3 +162,39 @@ def test_alpha_and_16_bits_are_kept(bench: Bench) -> None:
     deep = bench.picture(denoise(bench, buffer.getvalue(), attempt=2))
     assert deep.dtype == np.uint16 or deep.max() > 255
     assert rms(deep / 65535 - SCENE[..., 0]) < 0.4 * SIGMA01
+
+
+def mixed(bench: Bench, **options: Any) -> Claim:
+    params = {"components": ["rough"], "beta0": 0.05, "sweeps": 3, "tolerance": 0.0}
+    return bench.claim("denoise", png(COLOUR), prior="smooth", solver="score_dvi", params=params, **options)
+
+
+def test_a_mixture_asks_all_its_denoisers(tmp_path: Path) -> None:
+    priors = {"smooth": Counted(PRIOR), "rough": Counted(SmoothPrior("rough", 0.6))}
+    bench = Bench(tmp_path, priors.__getitem__)
+    result = bench.run(mixed(bench))
+    bench.engine.stop(drain=False)
+    assert result["timings"]["denoiser_calls"] == 6
+    assert {name: prior.rows for name, prior in priors.items()} == {"smooth": 1 + 6, "rough": 1 + 6}  # 1 to warm it up
+    assert result["parameters"]["components"] == 2
+
+
+@pytest.mark.parametrize(("digest", "why"), [("", "its digest is wrong"), ("ab" * 32, "are gone")])
+def test_a_mixture_of_which_one_is_missing_or_another_ends_the_job(tmp_path: Path, digest: str, why: str) -> None:
+    def load(name: str) -> SmoothPrior:
+        if name == "rough" and not digest:
+            raise PriorError("its digest is wrong")
+        return SmoothPrior(name)
+
+    bench = Bench(tmp_path, load)
+    problem = bench.failure(mixed(bench, component_digests=[digest]))
+    bench.engine.stop(drain=False)
+    assert problem["code"] == "prior_load_failed"
+    assert "the prior rough could not be loaded" in problem["detail"] and why in problem["detail"]
+
+
+def test_a_mixture_is_turned_as_all_its_denoisers_were_trained(bench: Bench) -> None:
+    for name, symmetries in (("smooth", "dihedral"), ("rough", "mirror")):
+        write_manifest(bench.models_dir / name, symmetries)
+    assert bench.run(mixed(bench))["parameters"]["symmetry"] == "mirror"
+    assert denoise(bench, png(COLOUR), prior="smooth", attempt=2)["parameters"]["symmetry"] == "dihedral"

@@ -1,6 +1,6 @@
 """Which solver, how many samples and how sure: what is accepted, what it becomes, every refusal."""
 
-from tests.service.api import Api, MakeApi, assert_problem
+from tests.service.api import Api, MakeApi, add_latent_prior, assert_problem
 from tests.service.routes.asking import BLUR, HALF, KERNELS, post, restore
 
 
@@ -72,3 +72,33 @@ def test_what_a_mixture_holds_must_fit_into_a_worker(make_api: MakeApi) -> None:
     refused = post(api, "/v1/denoise", params={"mode": "paper", "draws": 6})
     assert_problem(refused, "image_too_many_pixels", "/params/draws")
     assert post(api, "/v1/denoise", params={"mode": "paper"}, uncertainty={"samples": 16}).status_code == 202
+
+
+def test_a_mixture_names_its_denoisers(idle: Api) -> None:
+    named = ["natural-v0", "tiny"]
+    request = post(idle, "/v1/denoise", params={"components": named}).json()["request"]
+    listed = {prior["id"]: prior["digest"] for prior in idle.http.get("/v1/priors").json()["data"]}
+    assert (request["prior"], request["params"]["components"]) == ("tiny", named)
+    assert request["component_digests"] == [listed[name] for name in named]
+    assert post(idle, "/v1/denoise").json()["request"]["component_digests"] == []
+    assert "component_digests" not in post(idle, "/v1/denoise", solver="red_diff").json()["request"]
+
+
+def test_mixtures_that_are_refused(idle: Api) -> None:
+    add_latent_prior(idle.context.settings)
+    for named, code in ((["tiny", "none"], "unknown_prior"), (["tiny", "sd"], "incompatible_prior")):
+        refused = post(idle, "/v1/denoise", params={"components": named})
+        assert_problem(refused, code, "/params/components/1")
+    refused = post(idle, "/v1/denoise", params={"components": ["tiny"] * 8})
+    assert_problem(refused, "validation_failed", "/params/components")
+    refused = post(idle, "/v1/denoise", params={"mode": "diffusion", "components": ["tiny"]})
+    assert_problem(refused, "validation_failed", "/params/components")
+
+
+def test_a_retry_without_a_mixture_pins_none(idle: Api) -> None:
+    job = post(idle, "/v1/denoise", params={"components": ["natural-v0"]}).json()
+    idle.http.post(f"/v1/jobs/{job['id']}/cancel")
+    again = idle.http.post(f"/v1/jobs/{job['id']}/retry").json()["request"]
+    assert again["component_digests"] == job["request"]["component_digests"]
+    changed = idle.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"sweeps": 3}}).json()["request"]
+    assert (changed["params"]["components"], changed["component_digests"]) == ([], [])
