@@ -31,9 +31,10 @@ class Artifact(ResponseModel):
     name: str
     """`result`, `preview`, `input`, `mask`; where they were asked for, `sample_0` and so on, `uncertainty` (a grey
     picture, white at `metrics.uncertainty_scale`) and `uncertainty_raw` (the same as numbers: float32 of height, width
-    and channels on the 0 to 1 scale, as `.npy`). Of `score_dvi` these always, and beside them `noise_map` and
-    `noise_map_raw`, 1 / sqrt(phi): the standard deviation of the noise at each pixel as far as it was trusted, which is
-    more than that of the noise where that is correlated. None of these for a picture that is `metrics.clean`."""
+    and channels on the 0 to 1 scale, as `.npy`). Of `score_dvi` these always (but for its mode `diffusion`, which has
+    no posterior), and beside them `noise_map` and `noise_map_raw`, 1 / sqrt(phi): the standard deviation of the noise
+    at each pixel as far as it was trusted, which is more than that of the noise where that is correlated. None of these
+    for a picture that is `metrics.clean`."""
     url: str
     media_type: str
     width: int | None = None
@@ -56,7 +57,7 @@ class Result(ResponseModel):
     scale, and `uncertainty_calibrated`, 1 where it was measured for the prior how far it is to be trusted. Of
     `score_dvi`, `clean`: whether no noise was found, so that the picture came back as it was; `noise_b8`: how far the
     noise is correlated, 64 times the variance of the mean of 8 x 8 pixels by that of a pixel, 1 for white noise;
-    `sweeps`; `noise_map_scale` and `noise_map_rms`, as of the uncertainty."""
+    `sweeps`, or `iterations` and `reruns`, or `steps`; `noise_map_scale` and `noise_map_rms`, as of the uncertainty."""
     warnings: list[JobWarning] = []
 
 

@@ -1,11 +1,14 @@
 """Denoise a folder: .venv/bin/python examples/batch_denoise.py noisy/ clean/
 
-All jobs are on the service at once, so that they share the denoiser. `rediffuse batch denoise` also resumes after an
+All jobs are on the service at once, so that they share the denoiser. `rediffuse denoise FOLDER` also resumes after an
 interruption and writes a manifest.
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
+
+from rich.progress import track
 
 from client import Rediffuse, RediffuseError
 
@@ -20,18 +23,23 @@ def main() -> None:
     arguments = parser.parse_args()
     pictures = sorted(path for path in arguments.source.iterdir() if path.suffix.lower() in SUFFIXES)
 
-    jobs = {}
+    jobs, found = {}, Counter()
     with Rediffuse(arguments.url) as service:
         for picture in pictures:
             try:
-                jobs[picture] = service.denoise(picture, noise="auto")
+                jobs[picture] = service.denoise(picture)
             except RediffuseError as error:
+                found["failed"] += 1
                 print(f"{picture.name} was refused: {error}")
-        for picture, job in jobs.items():
+        for picture, job in track(jobs.items(), "denoising"):
             try:
-                print(service.save(job, arguments.target / f"{picture.stem}.png"))
+                ended = service.wait(job)
+                print(service.save(ended, arguments.target / f"{picture.stem}.png"))
+                found["found clean" if ended.result.metrics["clean"] else "cleaned"] += 1
             except RediffuseError as error:
+                found["failed"] += 1
                 print(f"{picture.name}: {error}")
+    print(", ".join(f"{found[what]} {what}" for what in ("cleaned", "found clean", "failed")))
 
 
 if __name__ == "__main__":

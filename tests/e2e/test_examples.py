@@ -21,11 +21,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def run(script: str, *arguments: str | Path, service: Service) -> None:
+def run(script: str, *arguments: str | Path, service: Service) -> str:
     command = [sys.executable, ROOT / "examples" / script, *arguments, "--url", service.url]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_inpaint(service: Service, tmp_path: Path) -> None:
@@ -39,5 +40,6 @@ def test_upscale(service: Service, tmp_path: Path) -> None:
 
 
 def test_batch_denoise(service: Service, tmp_path: Path) -> None:
-    run("batch_denoise.py", PICTURES / "noisy", tmp_path, service=service)
+    said = run("batch_denoise.py", PICTURES / "noisy", tmp_path, service=service)
+    assert "2 cleaned, 0 found clean, 0 failed" in said
     assert {path.name for path in tmp_path.glob("*.png")} == {"mountain-1.png", "mountain-2.png"}
