@@ -24,7 +24,7 @@ from solvers.noise import NoiseStream
 from solvers.uncertainty import UncertaintySettings, with_uncertainty
 
 SHOWN = ("red_diff fast", "red_diff paper 100", "ddnm", "diffpir")
-CASES = (("inpaint 50 %", 0.0), ("inpaint box", 0.0), ("SR x4 bicubic", 0.0), ("deblur Gaussian", 0.05))
+CASES = (("inpaint 50 %", 0.05), ("inpaint box", 0.0), ("SR x4 bicubic", 0.0), ("deblur Gaussian", 0.0))
 """Task and noise level on [0, 1] of each row."""
 GAIN = 4
 """By which error and standard deviation are made visible."""
