@@ -79,7 +79,8 @@ def build_part(part: Json, shape: Shape, following: Shape, load: Load, device: t
 def from_entries(entries: Tensor, shape: Shape, following: Shape) -> Tensor:
     """The sparse matrix of (k, 3) entries, row, column and value, that maps every plane of `shape` to `following`."""
     size = math.prod(following[1:]), math.prod(shape[1:])
-    return torch.sparse_coo_tensor(entries[:, :2].T.long(), entries[:, 2], size).coalesce()
+    index, values = entries[:, :2].T.long(), entries[:, 2]
+    return torch.sparse_coo_tensor(index, values, size, check_invariants=True).coalesce()
 
 
 def observed(part: Json, shape: Shape, load: Load) -> Tensor:

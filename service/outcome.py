@@ -60,7 +60,8 @@ class Result:
         colours_were_lost = self.request["task"] == "restore" and measured_channels(self.request["operator"]) == 1
         if fits and not colours_were_lost:
             return picture, scale
-        return imaging.blank(height, width, grey=False, like=picture), 1
+        is_grey = picture.model == "grey" and not colours_were_lost
+        return imaging.blank(height, width, grey=is_grey, like=picture), 1
 
     @cached_property
     def _is_exact(self) -> bool:

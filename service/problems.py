@@ -106,7 +106,8 @@ def pointer(location: Location, sent: Any, kind: str) -> str:
         if part == branch:
             branch = None
             continue
-        inside = (isinstance(sent, dict) and part in sent) or (isinstance(sent, list) and isinstance(part, int))
+        is_item = isinstance(sent, list) and isinstance(part, int) and part < len(sent)  # a tuple may be too short
+        inside = is_item or (isinstance(sent, dict) and part in sent)
         if inside:
             sent = sent[part]
             branch = sent.get("kind") if isinstance(sent, dict) else None

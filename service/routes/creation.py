@@ -72,7 +72,7 @@ class Creation:
 
         For who accepts arrays only it is made as one.
         """
-        if negotiate(self.request.headers.get("accept"), [*FORMATS, NPY]) == NPY:
+        if negotiate(self.request.headers.get("accept"), [*FORMATS, "application/json", NPY]) == NPY:
             output = body.options.output.model_copy(update={"format": "npy"})
             body = replace(body, options=body.options.model_copy(update={"output": output}))
         depth = await run_in_threadpool(self.ctx.queue.depth)

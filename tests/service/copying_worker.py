@@ -38,8 +38,9 @@ class Copyist:
         preview = artifact_key(claim.id, claim.attempt, "preview-1.jpg")
         self.storage.put(preview, imaging.preview_jpeg(picture.rgb, 64))
         self.reporter.preview(claim.id, {"step": 1, "key": preview})
-        encoded = imaging.encode(picture.rgb, picture)
-        key = artifact_key(claim.id, claim.attempt, "result.png")
+        format = "npy" if claim.request["output"]["format"] == "npy" else "png"
+        encoded = imaging.encode(picture.rgb, picture, format=format)
+        key = artifact_key(claim.id, claim.attempt, f"result.{format}")
         artifact = {
             "name": "result",
             "key": key,

@@ -70,6 +70,25 @@ def test_every_channel_meets_the_matrix(x: torch.Tensor) -> None:
     torch.testing.assert_close(y, (x.flatten(2) @ torch.from_numpy(matrix).T).reshape(1, 3, 2, 3))
 
 
+def test_a_sparse_matrix_is_the_dense_one(x: torch.Tensor) -> None:
+    """Entries at the same place add up."""
+    rng = np.random.default_rng(0)
+    entries = np.column_stack([rng.integers(0, 6, 50), rng.integers(0, 24 * 32, 50), rng.normal(size=50)])
+    entries = np.concatenate([entries, entries[:5]]).astype(np.float32)
+    dense = np.zeros((6, 24 * 32), np.float32)
+    np.add.at(dense, (entries[:, 0].astype(int), entries[:, 1].astype(int)), entries[:, 2])
+    sent = {"kind": "matrix", "width": 32, "height": 24, "output_width": 3, "output_height": 2, "sha256": "m"}
+    y = measured(sent | {"sparse": True}, x, {"m": npy_bytes(entries)})
+    torch.testing.assert_close(y, measured(sent, x, {"m": npy_bytes(dense)}))
+
+
+def test_magnitudes_are_those_of_the_spectrum(x: torch.Tensor) -> None:
+    y = measured(resolved({"kind": "phase", "oversampling": 3.0}), x)
+    framed = np.pad(x.numpy(), [(0, 0), (0, 0), (9, 9), (12, 12)])
+    spectrum = np.fft.fft2(np.fft.ifftshift(framed, (-2, -1)), norm="ortho")
+    np.testing.assert_allclose(y, np.fft.fftshift(abs(spectrum), (-2, -1)), atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("pattern", "lost"),
     [

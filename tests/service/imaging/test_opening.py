@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from service.arrays import npy_bytes
 from service.imaging import ImageLimits, ImageRefused, decode, inspect, sniff_media_type
 from service.imaging.opening import open_image
 from tests.pictures import display_p3, exif_block, noise, picture_file, png_chunk, png_file, saved, smooth, tiff_file
@@ -150,6 +151,7 @@ def test_a_text_chunk_bomb_is_refused() -> None:
 def test_media_types_are_sniffed_from_the_first_bytes() -> None:
     for format in ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP"):
         assert sniff_media_type(picture_file(noise(3), "RGB", format)) == f"image/{format.lower()}"
+    assert sniff_media_type(npy_bytes(noise(3))) == "application/x-npy"
     assert sniff_media_type(b"<html>") is None
 
 
@@ -162,6 +164,8 @@ SEEDS = [
     picture_file(noise(4, size=(16, 17)), "RGBA", "WEBP", lossless=True),
     saved(Image.fromarray(smooth(3, size=(16, 17))).convert("P"), "GIF"),
     saved(Image.fromarray(smooth(3, size=(16, 17))), "BMP"),
+    npy_bytes(noise(3, np.uint16, (16, 17))),
+    npy_bytes(smooth(1, size=(16, 17)) / 100),
     saved(
         Image.fromarray(smooth(3, size=(16, 17))),
         "TIFF",
