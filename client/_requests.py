@@ -85,9 +85,9 @@ def create(
 
 
 def apply(image: Picture, operator: Operator, direction: str, options: Options) -> Request[Empty]:
-    """An operator on a picture; the answer is a picture. A repeat makes it anew."""
+    """An operator on a picture; the answer is a picture, or an array. A repeat makes it anew."""
     body = wire({"operator": operands.operator(operator), "direction": direction, **options})
-    headers = {"Accept": "image/*"}
+    headers = {"Accept": "image/*, application/x-npy"}  # as `output` says
     json = body | {"image": reference(load(image))}
     return Request("POST", "/v1/operators/apply", Empty, headers=headers, json=json, answer_delay_s=WAIT_S)
 

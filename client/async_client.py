@@ -127,7 +127,10 @@ class AsyncRediffuse:
         idempotency_key: str | None = None,
         **options: Unpack[RestoreOptions],
     ) -> Job:
-        """Find the picture that `operator` made the measurement of; see `operators` for the kinds there are."""
+        """Find the picture that `operator` made the measurement of; see `operators` for the kinds there are.
+
+        A measurement that is no picture is the path or the bytes of an `.npy` file.
+        """
         fields = {"operator": operands.operator(operator), **options}
         return await self._send(_requests.create("restore", measurement, None, fields, wait_s, idempotency_key))
 
@@ -138,7 +141,10 @@ class AsyncRediffuse:
         direction: Literal["forward", "adjoint", "pseudoinverse"] = "forward",
         **options: Unpack[ApplyOptions],
     ) -> bytes:
-        """What `operator` makes of a small image, as a file: to simulate a measurement, or to look at an operator."""
+        """What `operator` makes of a small image, as a file: to simulate a measurement, or to look at an operator.
+
+        A picture ends at black and white; `output={"format": "npy"}` gives all values, as the bytes of an array.
+        """
         request = _requests.apply(image, operator, direction, options)
         return verified(await self._answer(request))
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from api_schemas.images import FileInfo, ImageRef
 
 Picture = str | PathLike[str] | bytes | BinaryIO | FileInfo | ImageRef
-"""A path, the bytes of an image file, an open binary file, or what `upload` returned."""
+"""A path, the bytes of an image file or of an `.npy` file, an open binary file, or what `upload` returned."""
 
 
 @dataclass(frozen=True)

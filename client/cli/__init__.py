@@ -2,7 +2,7 @@
 
 import typer
 
-from client.cli import batch, jobs
+from client.cli import batch, jobs, operators
 from client.cli.deblur import deblur
 from client.cli.denoise import denoise
 from client.cli.inpaint import inpaint
@@ -20,6 +20,7 @@ app.command()(upscale)
 app.command()(denoise)
 app.command()(deblur)
 app.command()(restore)
+app.add_typer(operators.app, name="operators")
 app.add_typer(batch.app, name="batch")
 app.add_typer(jobs.app, name="jobs")
 app.command()(priors)

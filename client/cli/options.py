@@ -10,7 +10,15 @@ from api_schemas.images import MaskMode
 from api_schemas.solvers import Preset
 from client._connection import DEFAULT_URL
 
-FORMAT_OF_SUFFIX = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
+FORMAT_OF_SUFFIX = {
+    ".png": "png",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".webp": "webp",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".npy": "npy",
+}
 
 Url = Annotated[str, typer.Option(envvar="REDIFFUSE_URL", help="Address of the service.", show_default=DEFAULT_URL)]
 ApiKey = Annotated[str | None, typer.Option(envvar="REDIFFUSE_API_KEY", help="Key of the service, where it asks.")]

@@ -12,7 +12,7 @@ from client.cli.single import beside
 
 
 def restore(
-    measurement: Annotated[Path, typer.Argument(help="What was measured, as a picture.")],
+    measurement: Annotated[Path, typer.Argument(help="What was measured: a picture, or an `.npy` array.")],
     operator: Annotated[str, typer.Argument(help="How it was measured: JSON, or a file of it; see `/v1/operators`.")],
     *,
     output: options.Out = None,

@@ -201,6 +201,12 @@ class Handler(BaseHTTPRequestHandler):
                           "bit_depth": 8, "has_alpha": False, "has_icc": False, "bytes": len(files["file"]),
                           "created_at": NOW, "expires_at": NOW})  # fmt: skip
 
+    def post_apply(self, body: bytes, _: dict[str, list[str]]) -> None:
+        sent = json.loads(body)
+        image = self.content(sent.pop("image"))
+        self.service.applied.append(sent)
+        self.send(200, b"applied to " + image, "application/x-npy", {})
+
     def post_batches(self, body: bytes, _: dict[str, list[str]]) -> None:
         sent, items = json.loads(body), []
         for index, item in enumerate(sent["items"]):

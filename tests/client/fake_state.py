@@ -51,6 +51,8 @@ class FakeState:
     """Artifacts arrive with wrong bytes."""
     priors: list[dict[str, Any]] = field(default_factory=lambda: [PRIOR, DENOISER])
     jobs: dict[str, FakeJob] = field(default_factory=dict)
+    applied: list[dict[str, Any]] = field(default_factory=list)
+    """Requests for an operator alone."""
     files: dict[str, bytes] = field(default_factory=dict)
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)

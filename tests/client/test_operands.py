@@ -57,7 +57,7 @@ def test_an_operator_alone():
     request = _requests.apply(b"x", {"kind": "grey"}, "adjoint", {"seed": 3, "noise": {"sigma": 0.1}})
     sent = ApplyRequest.model_validate(request.json)
     assert (sent.direction, sent.seed, sent.noise.sigma) == ("adjoint", 3, 0.1)
-    assert (request.path, request.headers["Accept"]) == ("/v1/operators/apply", "image/*")
+    assert (request.path, request.headers["Accept"]) == ("/v1/operators/apply", "image/*, application/x-npy")
     assert request.answer_delay_s == 60
 
 

@@ -75,6 +75,14 @@ def test_restore_takes_an_operator_as_text_or_file(run, service: FakeService, ph
         assert run("restore", photo, wrong, "-o", tmp_path / "x.png").exit_code == 2
 
 
+def test_restore_takes_and_gives_arrays(run, service: FakeService, photo: Path, tmp_path: Path):
+    measurement = photo.rename(photo.with_suffix(".npy"))
+    result = run("restore", measurement, '{"kind": "phase"}', "-o", tmp_path / "out.npy", "--sigma", "0.01")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out.npy").read_bytes() == b"restored photo"
+    assert service.jobs["job-1"].options["output"] == {"format": "npy"}
+
+
 @pytest.mark.parametrize(
     ("verb", "name"),
     [("denoise", "photo-denoised.png"), ("upscale", "photo-x2.png"), ("inpaint", "photo-restored.png")],
