@@ -53,7 +53,7 @@ class ScoreDviParams(RequestModel):
     tolerance: Annotated[float, Field(ge=0, le=10)] | None = Field(
         None,
         description="`fast`: change of the picture at which the sweeps end, as a fraction of the posterior's "
-        "deviation; 0.18 where absent",
+        "deviation; 0.1 where absent",
     )
     symmetry: Symmetry | None = Field(
         None,

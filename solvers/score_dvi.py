@@ -70,7 +70,7 @@ class ScoreDviParameters:
     """`fast`: most sweeps, two denoiser passes each for every component; 12. White noise takes them all, 4 by
     default."""
     tolerance: float | None = bounded(ge=0, le=10)
-    """`fast`: change of the estimate at which the sweeps end, as a fraction of the posterior's deviation; 0.18."""
+    """`fast`: change of the estimate at which the sweeps end, as a fraction of the posterior's deviation; 0.1."""
     symmetry: str | None = bounded(among=tuple(SYMMETRIES))
     """`fast`: how the picture is mirrored and turned between sweeps; none."""
     iterations: int | None = bounded(ge=1, le=5000)

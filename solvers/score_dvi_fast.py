@@ -45,7 +45,7 @@ class FastSettings:
     sweeps: int = 12
     """At most."""
     components: int = 1
-    tolerance: float = 0.18
+    tolerance: float = 0.1
     """The sweeps end when mu moved by less than this fraction of s, both root mean squares; 0 makes all of them."""
     symmetry: str = "none"
 
