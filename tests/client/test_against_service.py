@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -25,6 +26,7 @@ from client import (
 )
 from client.cli import app as command
 from service.app import create_app
+from service.arrays import npy_bytes
 from tests.service.api import hole, png, running_worker, settings_in
 
 
@@ -78,6 +80,11 @@ def test_operators_are_sent_and_applied(rediffuse: Rediffuse, tmp_path: Path):
     assert (job.request["operator"]["mask"]["width"], job.request["params"]["steps"]) == (32, 3)
     assert rediffuse.deblur(png(), png(5, 5, mode="L")).request["kernel"]["width"] == 5
     assert rediffuse.apply_operator(png(), operator, noise={"sigma": 0.1}, seed=1).startswith(b"\x89PNG")
+    assert rediffuse.apply_operator(png(), operator, output={"format": "npy"}).startswith(b"\x93NUMPY")
+    measurement = npy_bytes(np.ones((36, 48)))
+    job = rediffuse.restore(measurement, {"kind": "phase"}, noise={"sigma": 0.01}, output={"format": "npy"})
+    assert job.request["image"]["media_type"] == "application/x-npy"
+    assert rediffuse.result_bytes(rediffuse.wait(job)).startswith(b"\x93NUMPY")
     with pytest.raises(InvalidRequestError, match="kernel"):
         rediffuse.deblur(png(), {"kind": "gaussian", "width": 1e9})
 
