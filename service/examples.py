@@ -11,7 +11,7 @@ T0, T1, T2, T3 = (f"2026-11-22T12:00:{second}Z" for second in ("00", "01", "04",
 REQUESTS: dict[str, dict[str, Any]] = {
     "inpaint": {"image": {"file_id": FILE_ID}, "mask": {"file_id": FILE_ID}, "seed": 7},
     "super_resolution": {"image": {"file_id": FILE_ID}, "scale": 4, "kernel": "bicubic"},
-    "denoise": {"image": {"file_id": FILE_ID}, "noise": {"sigma_255": 25}, "preset": "balanced"},
+    "denoise": {"image": {"file_id": FILE_ID}, "noise": "auto", "params": {"sweeps": 12}},
     "deblur": {
         "image": {"file_id": FILE_ID},
         "kernel": {"kind": "motion", "length": 9, "angle": 30},
@@ -41,7 +41,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 FORMS: dict[str, dict[str, Any]] = {
     "inpaint": {"image": "@photo.png", "mask": "@mask.png", "mask_mode": "white_unknown"},
     "super_resolution": {"image": "@photo.png", "scale": 4},
-    "denoise": {"image": "@photo.png", "noise": '{"sigma_255": 25}'},
+    "denoise": {"image": "@photo.png", "noise": "auto"},
     "deblur": {"image": "@photo.png", "kernel_image": "@kernel.png", "boundary": "reflect"},
     "restore": {"measurement": "@small.png", "operator": '{"kind": "downsample", "scale": 2, "kernel": "box"}'},
     "apply": {"image": "@photo.png", "operator": '{"kind": "blur", "kernel": {"kind": "disk", "radius": 3}}'},
@@ -59,11 +59,19 @@ JOB: dict[str, Any] = {
     "finished_at": T2,
     "expires_at": "2026-11-29T12:00:04Z",
     "queue": None,
-    "progress": {"step": 20, "total_steps": 20, "fraction": 1.0, "eta_s": 0.0, "data_residual": 0.05, "sigma": 0.02},
+    "progress": {"step": 7, "total_steps": 7, "fraction": 1.0, "eta_s": 0.0, "data_residual": 0.05, "sigma": 0.02},
     "attempt": 1,
     "retry_of": None,
     "batch_id": None,
-    "request": {"task": "denoise", "prior": "natural-v1", "prior_digest": SHA256, "seed": 7, "image": INPUT},
+    "request": {
+        "task": "denoise",
+        "solver": "score_dvi",
+        "prior": "denoiser-v0",
+        "prior_digest": SHA256,
+        "component_digests": [],
+        "seed": 7,
+        "image": INPUT,
+    },
     "result": {
         "artifacts": [
             {
@@ -77,11 +85,21 @@ JOB: dict[str, Any] = {
                 "expires_at": "2026-11-29T12:00:04Z",
             }
         ],
-        "metrics": {"data_residual": 0.05, "noise_sigma_estimated": 0.049},
+        "metrics": {
+            "data_residual": 0.05,
+            "noise_sigma_estimated": 0.049,
+            "noise_b8": 8.1,
+            "clean": False,
+            "sweeps": 7.0,
+            "uncertainty_scale": 0.04,
+            "uncertainty_rms": 0.02,
+            "noise_map_scale": 0.13,
+            "noise_map_rms": 0.11,
+        },
         "warnings": [],
     },
     "error": None,
-    "timings": {"queue_s": 1.0, "load_s": 0.0, "run_s": 2.9, "denoiser_calls": 20, "mean_batch": 6.5},
+    "timings": {"queue_s": 1.0, "load_s": 0.0, "run_s": 2.9, "denoiser_calls": 7, "mean_batch": 6.5},
     "worker": {"device": "cpu"},
     "metadata": {"album": "1974"},
     "client_ref": None,
