@@ -42,6 +42,9 @@ OPPONENT = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
 """Grey and the two differences of colour, each to be scaled to length 1."""
 COLOURLESS = 0.5 / 127.5
 """A picture is grey where both differences of colour stay below this in nine of ten blocks."""
+MOST_GREY = 4.0
+"""Largest ratio of the level to that of the weaker difference of colour; the median of a simulated camera that blurs
+colours and compresses them is 3.5 to 4, that of others 1.2 to 3.3. Beyond it, it is texture that was found."""
 TINY = 1e-12
 EVEN = 0.33
 """Unevenness of the flattest blocks up to which they are noise alone; cameras' medians are 0.27 to 0.39 (simulated),
@@ -85,7 +88,8 @@ def estimate_camera_noise(image: Tensor) -> CameraNoise:
     colours = _opponent(residual)
     grey = colours[torch.cat(flattest), 0].unflatten(-1, (SIDE, SIDE))
     uneven = _unevenness(grey)
-    evidence = _least_colour(colours, groups, means) / uneven / _directedness(grey)
+    colour = _least_colour(colours, groups, means)
+    evidence = colour / uneven / _directedness(grey)
     noise = torch.cat(
         [
             residual[chosen] / own.sqrt()
@@ -101,6 +105,7 @@ def estimate_camera_noise(image: Tensor) -> CameraNoise:
     lowest = _lowest_mean(_degrees(noise), min(1.0, sum(map(len, flattest)) / len(energy) / FLAT))
     # The plane takes the lowest three of 256 frequencies, which hold b8 times their share
     sigma = math.sqrt(float(variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)) * min(1.0, EVEN / uneven)
+    sigma = min(sigma, MOST_GREY * colour)
     neighbour = float(correlation[WINDOW - 1, WINDOW] + correlation[WINDOW, WINDOW - 1]) / 2
     fine = sigma * math.sqrt(float(haar(noise)[3].square().mean()))
     return CameraNoise(sigma, b8, neighbour, fine, evidence)

@@ -100,6 +100,12 @@ def test_texture_everywhere_is_told_from_noise(side):
     assert noisy.evidence > 2 * CLEAN_EVIDENCE
 
 
+def test_strong_grey_texture_everywhere_raises_the_level_of_weak_noise_only_so_far():
+    grey = 0.15 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(5))
+    found = estimate_camera_noise(quantised(grey + 0.02 * noise(96, 96, 3, 2)))
+    assert found.sigma < 4 * 0.02
+
+
 def test_grey_texture_does_not_hide_noise():
     clean = 0.6 * picture(192, 192) + 0.3 * texture(192, 192, 1)
     noisy = estimate_camera_noise(quantised(clean + 0.06 * noise(192, 192, 5, 2)))
