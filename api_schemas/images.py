@@ -13,7 +13,7 @@ class ImageRef(RequestModel):
     """A picture inside JSON: exactly one of the two fields.
 
     A file of any kind that is read, or an `.npy` file: (height, width), with 1 or 3 channels where they are told, of
-    uint8 or uint16 as a picture of that depth, or of floats, 0 for black and 1 for white, and beyond.
+    uint8 or uint16 as a picture of that depth, or of floats, 0 for black and 1 for white, and beyond, up to 10^9.
     """
 
     file_id: str | None = Field(None, description="id of a file sent to `/v1/files`", max_length=100)

@@ -8,6 +8,7 @@ from service.operators import Load, build
 from service.queue.base import Json
 from service.shapes import from_image, from_measurement, measured_channels
 from solvers.noise import NoiseStream
+from solvers.operators.base import OperatorError
 
 
 @torch.no_grad()
@@ -24,5 +25,7 @@ def apply(request: Json, rgb01: np.ndarray, load: Load, device: torch.device) ->
         x = x[:, : measured_channels(described)]
         operator = build(described, from_measurement(described, tuple(x.shape[1:])), load, device)
         y = operator.adjoint(x) if request["direction"] == "adjoint" else operator.pseudoinverse(x)
+    if not y.isfinite().all():
+        raise OperatorError("what it gives is not finite")
     sigma = 2 * sigma01_of(request["noise"])
     return to_image_range(y + sigma * NoiseStream(request["seed"]).normal(0, like=y) if sigma else y)

@@ -15,6 +15,8 @@ MODES = {"uint8": ("L", "RGB"), "uint16": ("I;16", "RGB;16")} | dict.fromkeys(
     ("float16", "float32", "float64"), ("F", "RGB;F")
 )
 """As `ImageInfo.mode`, of one channel and of three; the kinds that are read."""
+LARGEST = 1e9
+"""Of the numbers of a picture: their squares, and the sums of these over any picture, are within float32."""
 
 
 class NpyFile(ImageFile.ImageFile):
@@ -36,10 +38,13 @@ class NpyFile(ImageFile.ImageFile):
 
 
 def npy_samples(data: bytes) -> np.ndarray:
-    """(H, W, C) uint8, uint16 or float32, of a file that was opened. Raises ImageRefused for what is not finite."""
+    """(H, W, C) uint8, uint16 or float32, of a file that was opened.
+
+    Raises ImageRefused for numbers that are not finite, or beyond `LARGEST`.
+    """
     array = npy_array(data)
-    with np.errstate(over="ignore"):  # a double that no float holds becomes infinite, and is refused
+    with np.errstate(over="ignore"):  # a double that no float holds becomes infinite
         values = array.astype(np.float32 if array.dtype.kind == "f" else f"u{array.dtype.itemsize}", copy=False)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ImageRefused("unsupported_image", "The NPY file holds a number that is not finite.")
+    if values.dtype.kind == "f" and not (np.abs(values) <= LARGEST).all():  # NaN is neither
+        raise ImageRefused("unsupported_image", f"The NPY file holds a number that is not within +-{LARGEST:,.0f}.")
     return values if values.ndim == 3 else values[..., None]

@@ -22,6 +22,7 @@ from tests.pictures import smooth
 from tests.service.bench import Bench, png
 
 PHASE = {"kind": "phase", "oversampling": 4.0}
+MATRIX = {"kind": "matrix", "width": 2, "height": 1, "output_width": 1, "output_height": 1}
 AS_ARRAY = {"output": {"format": "npy"}}
 
 
@@ -112,6 +113,13 @@ def test_an_array_is_neither_clipped_nor_rounded(bench: Bench) -> None:
     assert applied["metrics"]["clipped_fraction"] > 0.5
     as_picture = bench.run(bench.application(npy_bytes(values), operator={"kind": "identity"}))
     assert as_picture["artifacts"][0]["media_type"] == "image/png"
+
+
+def test_what_an_operator_gives_is_finite(bench: Bench) -> None:
+    claim = bench.application(npy_bytes(np.ones((1, 2))), operator={"kind": "identity"}, **AS_ARRAY)
+    stored = bench.storage.put_input(npy_bytes(np.full((1, 2), 3e38, np.float32)))
+    claim.request["operator"] = MATRIX | {"sha256": stored}
+    assert bench.failure(claim)["code"] == "operator_invalid"
 
 
 def test_the_result_of_an_array_is_a_picture_unless_asked_otherwise(bench: Bench) -> None:

@@ -63,6 +63,8 @@ def test_integers_are_the_picture_of_that_depth(dtype: object, channels: int) ->
         npy_bytes(np.where(RAMP > 2, np.nan, RAMP)),
         npy_bytes(np.where(RAMP > 2, -np.inf, RAMP)),
         npy_bytes(np.where(RAMP > 2, 1e300, RAMP)),
+        npy_bytes(np.where(RAMP > 2, -2e9, RAMP).astype(np.float32)),
+        npy_bytes(np.where(RAMP > 2, np.inf, RAMP).astype(np.float16)),
         header((10**12, 20)),
         header((-4, -5)) + bytes(80),
         header((20, 20), "|O"),
