@@ -129,7 +129,7 @@ def tried(method: str, task: Task, sigma01: float) -> list[Values]:
         case "ddnm":
             grid = {"damping": (0.001, 0.1, 0.3, 1.0)} if isinstance(task.operator(64, 64, 0), Blur) else {}
         case "diffpir":
-            grid = {"prior_weight": (1.0, 4.0, 16.0), "renoise": (0.3, 1.0)}
+            grid = {"prior_weight": (1.0, 4.0, 16.0), "renoise": (0.3, 1.0), "sigma_max": (0.5, 10.0)}
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
