@@ -230,8 +230,8 @@ def facts_of(shelf: Shelf, request: Json) -> PriorFacts:
     A mixture is turned as all of its priors were trained.
     """
     prior, digest = request["prior"], request["prior_digest"]
-    folders = [shelf.home(name) / name for name in (prior, *(each.name for each in further_priors(request)))]
     try:
+        folders = [shelf.home(name) / name for name in (prior, *(each.name for each in further_priors(request)))]
         symmetry = min((read_manifest(folder).symmetries for folder in folders), key=[*SYMMETRIES].index)
         return PriorFacts(symmetry, read_calibrations(folders[0], digest))
     except PriorError:

@@ -34,7 +34,7 @@ def priors(as_json: options.AsJson = False, url: options.Url = DEFAULT_URL, api_
 
 
 def default(prior: PriorOut) -> str:
-    """Whether, and of which solvers, it is taken where none is named."""
+    """Whether it is taken where none is named; where by some solvers only, by which."""
     if prior.is_default:
         return " (default)"
-    return f" (default of {', '.join(prior.default_of)})" if prior.default_of else ""
+    return f" ({', '.join(prior.default_of)})" if prior.default_of else ""
