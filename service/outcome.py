@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from service import imaging
-from service.formulate import to_image_range
+from service.formulate import is_grey, to_image_range
 from service.queue.base import Json
 from service.shapes import measured_channels
 from solvers.catalogue import DENOISERS
@@ -27,6 +27,8 @@ class Result:
     def encode(self, x: Tensor) -> imaging.Encoded:
         """(1, 3, H, W) on [-1, 1] as a file: like the source, unless the operator changes what that could be."""
         rgb01 = to_image_range(x)
+        if self._has_no_colours:
+            rgb01 = np.broadcast_to(rgb01.mean(axis=-1, keepdims=True), rgb01.shape)
         source, scale = self._source(*rgb01.shape[:2])
         return imaging.encode(
             rgb01,
@@ -57,11 +59,20 @@ class Result:
         picture = self.picture
         scale = max(1, height // picture.height)
         fits = (height, width) == (picture.height * scale, picture.width * scale)
-        colours_were_lost = self.request["task"] == "restore" and measured_channels(self.request["operator"]) == 1
-        if fits and not colours_were_lost:
+        if fits and not self._colours_were_lost:
             return picture, scale
-        is_grey = picture.model == "grey" and not colours_were_lost
+        is_grey = picture.model == "grey" and not self._colours_were_lost
         return imaging.blank(height, width, grey=is_grey, like=picture), 1
+
+    @cached_property
+    def _colours_were_lost(self) -> bool:
+        return self.request["task"] == "restore" and measured_channels(self.request["operator"]) == 1
+
+    @cached_property
+    def _has_no_colours(self) -> bool:
+        """Whether what was sent is grey in three equal channels, which a network would tint a little."""
+        seen = self.picture.rgb if self.observed is None else self.picture.rgb[self.observed]
+        return not self._colours_were_lost and is_grey(seen)
 
     @cached_property
     def _is_exact(self) -> bool:

@@ -119,6 +119,24 @@ def test_a_grey_photograph_is_one_measurement_not_three(bench: Bench, noise: Any
         assert metrics["noise_sigma_estimated"] is None
 
 
+class Tinting(SmoothPrior):
+    """Answers a little too warm, as a network does that has seen warm pictures."""
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        return super().denoise(x, sigma) + torch.tensor([0.05, 0.0, -0.05]).to(x).reshape(1, 3, 1, 1)
+
+
+def test_a_photograph_without_colours_gets_none(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lambda name: Tinting())
+    try:
+        grey = bench.picture(denoise(bench, png(GREY))).astype(int)
+        coloured = bench.picture(denoise(bench, png(COLOUR))).astype(int)
+    finally:
+        bench.engine.stop(drain=False)
+    assert (grey == grey[..., :1]).all()
+    assert np.mean(coloured[..., 0] - coloured[..., 2]) > 2  # the prior does tint
+
+
 def test_a_grey_file_stays_one(bench: Bench) -> None:
     picture = bench.picture(denoise(bench, png(GREY[..., 0])))
     assert picture.shape == (SIDE, SIDE)
