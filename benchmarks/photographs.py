@@ -26,6 +26,7 @@ from priors.base import Prior
 from priors.conversion.convert import convert_file
 from priors.evaluation import denoise_full, read_image
 from priors.store import load_prior
+from service.settings import Settings
 from solvers.drive import answer, converse
 from solvers.metrics import psnr, ssim
 from solvers.noise import NoiseStream
@@ -46,14 +47,20 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each set")
     parser.add_argument("--side", type=int, default=512, help="larger pictures are cropped to their centre")
     parser.add_argument("--modes", nargs="+", default=["fast"], choices=list(MODES), help="of ScoreDVI")
-    parser.add_argument("--prior", help="name of a prior of the service; default: the one that it serves by default")
+    parser.add_argument(
+        "--priors",
+        nargs="+",
+        default=[Settings().default_denoiser],
+        help="names of priors of the service, those of a mixture joined by +; default: what it takes for photographs",
+    )
     parser.add_argument("--denoisers", type=Path, nargs="+", default=[], help="released files to compare with")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="photographs", help="of the file of results")
     arguments = parser.parse_args()
-    alone = [served(arguments.prior)]
+    own = [[served(name) for name in names.split("+")] for names in arguments.priors]
     with tempfile.TemporaryDirectory() as folder:
         released = [convert(path, Path(folder)) for path in arguments.denoisers]
-    mixtures = [[prior] for prior in alone + released] + ([released] if len(released) > 1 else [])
+    mixtures = own + [[prior] for prior in released] + ([released] if len(released) > 1 else [])
     rows = [
         measure(pairs, mixture, mode, arguments)
         for pairs in arguments.sets
@@ -61,7 +68,7 @@ def main() -> None:
         for mode in arguments.modes
         if mode != "diffusion" or len(mixture) == 1  # which has no components
     ]
-    publish("photographs", rows, {key: getattr(arguments, key) for key in ("every", "side", "seed")})
+    publish(arguments.name, rows, {key: getattr(arguments, key) for key in ("every", "side", "seed")})
 
 
 def convert(path: Path, models_dir: Path) -> Prior:
