@@ -38,7 +38,12 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=6, help="a row takes the next n-th picture")
     parser.add_argument("--side", type=int, default=96, help="of the centre crops")
     parser.add_argument("--prior", help="default: that of the service")
-    parser.add_argument("--tuned-in", nargs="+", default=["rivals-paper", "rivals", "rivals-noisy"], help="names of the tables that tell parameters")
+    parser.add_argument(
+        "--tuned-in",
+        nargs="+",
+        default=["rivals-paper", "rivals", "rivals-noisy"],
+        help="names of the tables that tell parameters",
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "restorations.png")
     arguments = parser.parse_args()
     prior, folder = served(arguments.prior), folder_of(arguments.prior)
