@@ -27,7 +27,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="denoiser calls; the peak does not depend on their number")
     arguments = parser.parse_args()
     data = large_picture(arguments.width, arguments.height)
-    options = {"noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": arguments.steps}, "seed": 1}
+    params = {"mode": "fast", "steps": arguments.steps}
+    options = {"solver": "red_diff", "noise": {"sigma_255": 15}, "params": params, "seed": 1}
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service:
         (worker,) = service.workers()
         idle = peak_mib(worker)

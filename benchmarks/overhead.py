@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()
-    options = {"noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": 20}, "seed": 1}
+    options = {"solver": "red_diff", "noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": 20}, "seed": 1}
     pixels = picture(arguments.side)
     prior = served()
     request = DenoiseOptions(**options).model_dump(mode="json")

@@ -6,7 +6,8 @@ PSNR and SSIM are of the clipped picture. `--denoisers` takes files as they were
 `priors.conversion`: each is measured alone, and all of them together as the components of one mixture.
 
 `--modes` are those of `solvers.score_dvi`. `paper` takes 2,000 passes or 4,000 for each denoiser and trains networks
-beside them: on a CPU, crops of some 64 pixels (`--side 64`) are what it can do.
+beside them: on a CPU, crops of some 64 pixels (`--side 64`) are what it can do. `--classical` needs scikit-image and
+bm3d, which takes minutes for 512 pixels a side.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks import baselines
 from benchmarks.report import Row, publish
 from benchmarks.served import served
 from priors.base import Prior
@@ -54,6 +56,7 @@ def main() -> None:
         help="names of priors of the service, those of a mixture joined by +; default: what it takes for photographs",
     )
     parser.add_argument("--denoisers", type=Path, nargs="+", default=[], help="released files to compare with")
+    parser.add_argument("--classical", action="store_true", help="non-local means and BM3D, at the estimated level")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="photographs", help="of the file of results")
     arguments = parser.parse_args()
@@ -110,6 +113,7 @@ def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse
                 "b8": solution.metrics["noise_b8"],
             }
             | covered(solution, truth)
+            | (classical(noisy, truth, 127.5 * sigma) if arguments.classical else {})
         )
     means = {key: statistics.mean(values) for key in found[0] if (values := [row[key] for row in found if key in row])}
     denoisers = " + ".join(prior.info.name for prior in mixture)
@@ -134,6 +138,16 @@ def score(label: str, x: Tensor, truth: Tensor) -> Row:
         label: float(psnr(clipped, truth, data_range=2)),
         f"{label} SSIM": float(ssim(clipped, truth, data_range=2)),
     }
+
+
+def classical(noisy: Tensor, truth: Tensor, sigma_255: float) -> Row:
+    """Of methods for white noise, which are told the level that was found."""
+    rgb01, row = (noisy[0].permute(1, 2, 0).double().numpy() + 1) / 2, {}
+    for label, method in (("non-local means", baselines.non_local_means), ("BM3D", baselines.block_matching)):
+        began = time.perf_counter()
+        restored = torch.from_numpy(method(rgb01, sigma_255)).permute(2, 0, 1)[None].to(noisy) * 2 - 1
+        row |= score(label, restored, truth) | {f"{label} seconds": time.perf_counter() - began}
+    return row
 
 
 def covered(solution: Solution, truth: Tensor) -> Row:

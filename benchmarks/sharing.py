@@ -5,21 +5,29 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.overhead import picture, png
 from benchmarks.report import publish
 from client import Rediffuse
 from tests.service_process import running_service
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "red_diff": {"noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": 20}},
+    "score_dvi": {"params": {"mode": "fast", "beta0": 0.05, "sweeps": 6, "tolerance": 0.0}},  # whatever the picture
+}
+"""By solver: so that every picture takes as many calls."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sharing", description=__doc__.split("\n")[0])
+    parser.add_argument("--solver", default="red_diff", choices=OPTIONS)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     pictures = [png(picture(arguments.side, seed)) for seed in range(arguments.jobs)]
-    options = {"noise": {"sigma_255": 15}, "params": {"mode": "fast", "steps": 20}, "seed": 1}
+    options = {"solver": arguments.solver, "seed": 1} | OPTIONS[arguments.solver]
     serial, together, batches = [], [], []
     with tempfile.TemporaryDirectory() as folder, running_service(Path(folder)) as service:
         client = Rediffuse(service.url)
@@ -35,6 +43,7 @@ def main() -> None:
             together.append(time.perf_counter() - began)
             batches.append(statistics.mean(job.timings.mean_batch for job in ended))
     row = {
+        "solver": arguments.solver,
         "side": arguments.side,
         "jobs": arguments.jobs,
         "one by one s": statistics.median(serial),
@@ -42,7 +51,7 @@ def main() -> None:
         "ratio": statistics.median(serial) / statistics.median(together),
         "mean batch": statistics.median(batches),
     }
-    publish("sharing", [row], vars(arguments))
+    publish("sharing" if arguments.solver == "red_diff" else "sharing-photographs", [row], vars(arguments))
 
 
 if __name__ == "__main__":
