@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from benchmarks.served import served
 from priors.base import Prior
 from priors.conversion.convert import convert_file
 from priors.evaluation import denoise_full, read_image
+from priors.manifest import SYMMETRIES
 from priors.store import load_prior
 from service.settings import Settings
 from solvers.drive import answer, converse
@@ -93,7 +95,7 @@ def read_pairs(folder: Path, every: int, side: int) -> Iterator[tuple[Tensor, Te
 def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse.Namespace) -> Row:
     """Means over the pictures of one set; levels of the noise on [0, 255]."""
     found: list[Row] = []
-    params = ScoreDviParameters(mode, components=len(mixture) if mode != "diffusion" else None)
+    params = ScoreDviParameters(mode, **options_of(mode, mixture))
     for noisy, truth in read_pairs(arguments.data / pairs, arguments.every, arguments.side):
         problem = Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y=0)
         began = time.perf_counter()
@@ -118,6 +120,14 @@ def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse
     means = {key: statistics.mean(values) for key in found[0] if (values := [row[key] for row in found if key in row])}
     denoisers = " + ".join(prior.info.name for prior in mixture)
     return {"set": pairs, "pictures": len(found), "denoisers": denoisers, "mode": mode} | means
+
+
+def options_of(mode: str, mixture: Sequence[Prior]) -> dict[str, Any]:
+    """What the service gives the solver besides the picture."""
+    options: dict[str, Any] = {} if mode == "diffusion" else {"components": len(mixture)}
+    if mode == "fast":  # under symmetries that all of them have learnt
+        options["symmetry"] = min((prior.info.symmetries for prior in mixture), key=SYMMETRIES.index)
+    return options
 
 
 def restore(solver: Solver, mixture: Sequence[Prior]) -> tuple[Solution, int]:
