@@ -117,7 +117,9 @@ def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse
             | covered(solution, truth)
             | (classical(noisy, truth, 127.5 * sigma) if arguments.classical else {})
         )
-    means = {key: statistics.mean(values) for key in found[0] if (values := [row[key] for row in found if key in row])}
+    keys = dict.fromkeys(key for row in found for key in row)  # a picture that was left as it is has no interval
+    means = {key: statistics.mean(row[key] for row in found if key in row) for key in keys}
+    means["found clean"] = sum("90 % interval" not in row for row in found)
     denoisers = " + ".join(prior.info.name for prior in mixture)
     return {"set": pairs, "pictures": len(found), "denoisers": denoisers, "mode": mode} | means
 
