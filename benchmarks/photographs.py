@@ -5,6 +5,7 @@ reference. Every picture is cropped at its centre and restored as the service wo
 PSNR and SSIM are of the clipped picture. `--denoisers` takes files as they were published, by way of
 `priors.conversion`: each is measured alone, and all of them together as the components of one mixture.
 
+`--white` adds noise to sets of clean pictures instead; the one pass is then told its level, ScoreDVI is not.
 `--modes` are those of `solvers.score_dvi`. `paper` takes 2,000 passes or 4,000 for each denoiser and trains networks
 beside them: on a CPU, crops of some 64 pixels (`--side 64`) are what it can do. `--classical` needs scikit-image and
 bm3d, which takes minutes for 512 pixels a side.
@@ -29,6 +30,7 @@ from priors.base import Prior
 from priors.conversion.convert import convert_file
 from priors.evaluation import denoise_full, read_image
 from priors.manifest import SYMMETRIES
+from priors.photographs import photographs
 from priors.store import load_prior
 from service.settings import Settings
 from solvers.drive import answer, converse
@@ -58,6 +60,9 @@ def main() -> None:
         help="names of priors of the service, those of a mixture joined by +; default: what it takes for photographs",
     )
     parser.add_argument("--denoisers", type=Path, nargs="+", default=[], help="released files to compare with")
+    parser.add_argument(
+        "--white", type=float, nargs="+", default=[], help="levels on [0, 255] of white noise on sets of clean pictures"
+    )
     parser.add_argument("--classical", action="store_true", help="non-local means and BM3D, at the estimated level")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--name", default="photographs", help="of the file of results")
@@ -67,8 +72,9 @@ def main() -> None:
         released = [convert(path, Path(folder)) for path in arguments.denoisers]
     mixtures = own + [[prior] for prior in released] + ([released] if len(released) > 1 else [])
     rows = [
-        measure(pairs, mixture, mode, arguments)
+        measure(pairs, level, mixture, mode, arguments)
         for pairs in arguments.sets
+        for level in arguments.white or [0.0]
         for mixture in mixtures
         for mode in arguments.modes
         if mode != "diffusion" or len(mixture) == 1  # which has no components
@@ -91,18 +97,28 @@ def read_pairs(folder: Path, every: int, side: int) -> Iterator[tuple[Tensor, Te
         yield noisy[..., :height, :width], truth[..., :height, :width]
 
 
+def whitened(folder: Path, every: int, side: int, level: float, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clean pictures with white noise of `level` on [0, 255], not rounded, and as they are."""
+    for number, path in enumerate(photographs(folder)[::every]):
+        clean = read_image(path, side)
+        clean = clean[..., : clean.shape[-2] // 8 * 8, : clean.shape[-1] // 8 * 8]
+        yield clean + level / 127.5 * NoiseStream(seed + number).normal(0, like=clean), clean
+
+
 @torch.no_grad()
-def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse.Namespace) -> Row:
-    """Means over the pictures of one set; levels of the noise on [0, 255]."""
+def measure(pairs: str, level: float, mixture: Sequence[Prior], mode: str, arguments: argparse.Namespace) -> Row:
+    """Means over the pictures of one set; levels of the noise on [0, 255]. level: of white noise on clean pictures."""
+    folder, every, side = arguments.data / pairs, arguments.every, arguments.side
+    pictures = whitened(folder, every, side, level, arguments.seed) if level else read_pairs(folder, every, side)
     found: list[Row] = []
     params = ScoreDviParameters(mode, **options_of(mode, mixture))
-    for noisy, truth in read_pairs(arguments.data / pairs, arguments.every, arguments.side):
+    for noisy, truth in pictures:
         problem = Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y=0)
         began = time.perf_counter()
         solution, passes = restore(score_dvi(problem, params, NoiseStream(arguments.seed)), mixture)
         seconds = time.perf_counter() - began
         sigma = solution.metrics["noise_sigma"]
-        once = denoise_full(mixture[0], noisy, max(sigma, mixture[0].info.sigma_min))
+        once = denoise_full(mixture[0], noisy, max(level / 127.5 or sigma, mixture[0].info.sigma_min))
         found.append(
             score("noisy", noisy, truth)
             | score("one pass", once, truth)
@@ -121,7 +137,8 @@ def measure(pairs: str, mixture: Sequence[Prior], mode: str, arguments: argparse
     means = {key: statistics.mean(row[key] for row in found if key in row) for key in keys}
     means["found clean"] = sum("90 % interval" not in row for row in found)
     denoisers = " + ".join(prior.info.name for prior in mixture)
-    return {"set": pairs, "pictures": len(found), "denoisers": denoisers, "mode": mode} | means
+    name = f"{pairs}, white {level:g}" if level else pairs
+    return {"set": name, "pictures": len(found), "denoisers": denoisers, "mode": mode} | means
 
 
 def options_of(mode: str, mixture: Sequence[Prior]) -> dict[str, Any]:
