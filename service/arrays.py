@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -12,7 +13,17 @@ MAX_HEADER = 1024
 """Bytes; numpy writes 128."""
 READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 """Of headers, by version; later versions name the fields of records, which nothing here takes."""
-DAMAGE = (ValueError, KeyError, EOFError, SyntaxError, TypeError, RecursionError, OverflowError)
+DAMAGE = (
+    ValueError,
+    KeyError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    RecursionError,
+    OverflowError,
+    MemoryError,  # of the parser: too many brackets
+    tokenize.TokenError,  # numpy's second attempt, at a header as Python 2 wrote it
+)
 """What numpy says of a header that it cannot read."""
 
 
@@ -48,6 +59,8 @@ def npy_header(file: BinaryIO) -> Header:
         shape, _, dtype = READERS[version](file, max_header_size=MAX_HEADER)
     except DAMAGE:
         raise NotNpy("this is no `.npy` file") from None
+    if any(type(side) is bool or not 0 <= side < 2**63 for side in shape):  # True is an int to numpy's check
+        raise NotNpy("its shape is not of whole numbers below 2^63")
     if dtype.kind not in "fiu" or dtype.hasobject:
         raise NotNpy(f"it holds {dtype}, not real numbers")
     return Header(shape, dtype, file.tell())

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from service.arrays import npy_bytes
+from service.arrays import NotNpy, npy_bytes, npy_header
 from service.imaging import ImageLimits, ImageRefused, blank, decode, encode, inspect, kernel_picture, observed_at
 from tests.pictures import noise, png_file, png_samples
 
@@ -70,6 +70,8 @@ def test_integers_are_the_picture_of_that_depth(dtype: object, channels: int) ->
         header((20, 20), "|O"),
         header((20, 20), [("a", "<f4")]) + bytes(1600),
         header("[20, 20]"),
+        header((True, True)) + bytes(4),
+        header((10**99, 20)),
         header("(" * 500, length=1000),
         header((20, 20), length=60_000) + bytes(1600),
     ],
@@ -79,6 +81,26 @@ def test_refused_arrays(data: bytes) -> None:
         with pytest.raises(ImageRefused) as caught:
             read(data, LIMITS)
         assert caught.value.code == "unsupported_image"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"(" * 900,
+        b"[" * 300 + b"\n",
+        b"'''{",
+        b"{\0}",
+        b"  {1\n :1}\n  x",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (True, True)}\n",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3)}\n",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"9" * 900 + b", 3)}\n",
+    ],
+)
+def test_damaged_headers_are_no_arrays(text: bytes) -> None:
+    """Whoever reads them: those of matrices are read without what Pillow catches."""
+    with pytest.raises(NotNpy) as caught:
+        npy_header(io.BytesIO(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(4)))
+    assert len(str(caught.value)) < 100
 
 
 def test_a_pickle_is_not_loaded() -> None:
