@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from solvers.weak_texture import fitted, plane_variance, tau0, weak_texture_sigma
 
@@ -51,6 +52,18 @@ def test_a_picture_is_read_at_every_fourth_pixel():
     noise = 10 / 255 * white(1, 1, 40, 40).repeat_interleave(4, 2).repeat_interleave(4, 3)
     image = 0.5 + noise + torch.zeros(1, 1, 160, 160)
     assert weak_texture_sigma(image) == pytest.approx(plane_variance(image[0, 0, ::4, ::4]) ** 0.5, rel=1e-5)
+
+
+def test_a_large_plane_is_read_evenly():
+    """As many patches as of a picture of 512 pixels, from all of it, however large."""
+    plane = 0.5 + 10 / 255 * white(500, 700)
+    plane[:, :350] += 10 / 255 * white(500, 350, seed=1)
+    with FlopCounterMode(display=False) as flops:
+        level = 255 * plane_variance(plane) ** 0.5
+    assert level == pytest.approx(10 * 1.5**0.5, rel=0.12)
+    with FlopCounterMode(display=False) as of_128:
+        plane_variance(plane[:128, :128])
+    assert flops.get_total_flops() < 1.5 * of_128.get_total_flops()
 
 
 def test_odd_sizes_are_cut():
