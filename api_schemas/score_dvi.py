@@ -42,7 +42,7 @@ class ScoreDviParams(RequestModel):
     prior_weight: Annotated[float, Field(gt=0, le=100)] | None = Field(
         None, description="`fast`, `paper`: lambda, weight of the prior; by the level of the noise where absent"
     )
-    beta0: Annotated[float, Field(gt=0, le=100)] | None = Field(
+    beta0: Annotated[float, Field(ge=1e-12, le=100)] | None = Field(
         None,
         description="rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]; "
         "where absent, by the level of the noise and its correlation, or 0.01 in `diffusion`",
@@ -72,7 +72,7 @@ class ScoreDviParams(RequestModel):
     steps: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="`diffusion`: denoiser calls; 100 where absent"
     )
-    temperature: Annotated[float, Field(gt=0, le=10)] | None = Field(
+    temperature: Annotated[float, Field(ge=1e-12, le=10)] | None = Field(
         None, description="`diffusion`: of the likelihood, which counts 1 / temperature times; 0.2 where absent"
     )
 

@@ -63,9 +63,9 @@ class ScoreDviParameters:
     """`fast`, `paper`: denoisers in the mixture; 1."""
     prior_weight: float | None = bounded(gt=0, le=100)
     """`fast`, `paper`: lambda; by the level of the noise."""
-    beta0: float | None = bounded(gt=0, le=100)
+    beta0: float | None = bounded(ge=1e-12, le=100)
     """Rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]. By the noise in
-    `fast` and `paper`; 0.01 in `diffusion`, where it is b0."""
+    `fast` and `paper`; 0.01 in `diffusion`, where it is b0. Below 10^-12 float32 does not carry what follows."""
     sweeps: int | None = bounded(ge=1, le=100)
     """`fast`: most sweeps, two denoiser passes each for every component; 12. White noise takes them all, 4 by
     default."""
@@ -81,7 +81,7 @@ class ScoreDviParameters:
     """`paper`: step size of Adam; 0.001."""
     steps: int | None = bounded(ge=1, le=1000)
     """`diffusion`: denoiser calls; 100."""
-    temperature: float | None = bounded(gt=0, le=10)
+    temperature: float | None = bounded(ge=1e-12, le=10)
     """`diffusion`: of the likelihood, which counts 1 / temperature times; 0.2."""
 
     def __post_init__(self) -> None:

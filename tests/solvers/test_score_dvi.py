@@ -59,6 +59,8 @@ def solve(noisy: Tensor, sigma_y: float = 0.0, **params) -> Solution:
         ("prior_weight", 0.0),
         ("prior_weight", math.nan),
         ("beta0", 0.0),
+        ("beta0", 1e-38),
+        ("temperature", 1e-38),
         ("beta0", math.inf),
         ("tolerance", -0.1),
         ("symmetry", "octahedral"),
