@@ -117,7 +117,7 @@ class Submissions:
         decided = options.model_dump(mode="json")
         if options.task == "apply":
             if options.direction != "forward" and not is_linear(decided["operator"]):
-                detail = f"only linear operators have a {options.direction}"
+                detail = f"only linear operators have the direction {options.direction}"
                 raise wrong_field("/direction", "nonlinear", detail, problem_code="operator_invalid")
             return decided | WAITED_FOR
         check_solver(decided)
