@@ -71,6 +71,8 @@ class LimitsOut(ResponseModel):
     """Of a picture at `/v1/operators/apply`."""
     max_sample_pixels: int = 0
     """Of all samples of a job together: `num_samples`, or the members of `uncertainty`."""
+    max_trained_pixels: int = 0
+    """Pixels times `iterations` of `score_dvi` in mode `paper`."""
     min_side: int
     max_batch_items: int
     max_queued: int

@@ -13,7 +13,7 @@ Symmetry = Literal["none", "mirror", "dihedral"]
 PriorName = Annotated[str, Field(max_length=100)]
 MAX_COMPONENTS = 8
 """Denoisers in a mixture, that of the field `prior` among them."""
-DRAWS = 5
+DRAWS, ITERATIONS = 5, 400
 """Of the mode `paper`."""
 
 MODE_FIELDS: dict[str, tuple[str, ...]] = {

@@ -197,6 +197,7 @@ INFO = {
         "max_pixels": 20000000,
         "max_apply_pixels": 1048576,
         "max_sample_pixels": 64000000,
+        "max_trained_pixels": 1000000000,
         "min_side": 16,
         "max_batch_items": 1000,
         "max_queued": 10000,

@@ -5,7 +5,7 @@ from typing import Any
 
 from api_schemas.operators import parts_of
 from api_schemas.requests import SCALES, InpaintOptions
-from api_schemas.score_dvi import DRAWS
+from api_schemas.score_dvi import DRAWS, ITERATIONS
 from service import imaging
 from service.bodies import Picture
 from service.catalogue import DENOISERS
@@ -14,6 +14,7 @@ from service.intake import Intake, describe, naming
 from service.operands import Operands
 from service.problems import wrong_field
 from service.queue.base import Json
+from service.settings import Settings
 from service.shapes import COLOURS, Shape, from_measurement, measured_channels, operator_of
 
 GREY_MODES = ("1", "L", "LA", "I;16", "LA;16", "F")
@@ -101,13 +102,21 @@ class Inputs:
         return None if stored is None else describe(stored)
 
 
-def check_samples(request: Json, max_pixels: int) -> None:
-    """Whether the samples of a resolved request fit into a worker together. Raises `image_too_many_pixels`."""
-    pointer, samples = max(samples_of(request).items(), key=lambda each: each[1])
+def check_work(request: Json, settings: Settings) -> None:
+    """Whether the samples of a resolved request fit into a worker together, and its networks are trained in a time that
+    ends. Raises `image_too_many_pixels`."""
     _, height, width = result_shape(request)
-    if samples * height * width > max_pixels:
-        detail = f"{samples} samples of {height:,} x {width:,} pixels; together they may have {max_pixels:,}"
-        raise wrong_field(pointer, "too_large", detail, problem_code="image_too_many_pixels")
+    pointer, samples = max(samples_of(request).items(), key=lambda each: each[1])
+    iterations, params = 0, request["params"]
+    if request["solver"] in DENOISERS and params["mode"] == "paper":
+        iterations = params["iterations"] or ITERATIONS
+    for field, count, what, limit in (
+        (pointer, samples, "samples", settings.max_sample_pixels),
+        ("/params/iterations", iterations, "iterations", settings.max_trained_pixels),
+    ):
+        if count * height * width > limit:
+            detail = f"{count} {what} of {height:,} x {width:,} pixels; together they may have {limit:,}"
+            raise wrong_field(field, "too_large", detail, problem_code="image_too_many_pixels")
 
 
 def samples_of(request: Json) -> dict[str, int]:

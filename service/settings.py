@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Of a picture at `/v1/operators/apply`, which is waited for."""
     max_sample_pixels: int = Field(64_000_000, gt=0)
     """Of all samples of a job together, which a worker holds at one time."""
+    max_trained_pixels: int = Field(1_000_000_000, gt=0)
+    """Pixels times iterations of `score_dvi` in mode `paper`, which trains networks on the picture."""
     min_side: int = Field(16, gt=0)
     """Shortest side of an input in pixels."""
     max_batch_items: int = Field(1000, gt=0)

@@ -11,7 +11,7 @@ from service.catalogue import Catalogue
 from service.choices import check_solver, choose_priors, params_of
 from service.files import FileRepository, StoredFile
 from service.idempotency import InFlight, check_repeat, fingerprint, identifier
-from service.inputs import Inputs, check_samples
+from service.inputs import Inputs, check_work
 from service.intake import Intake, describe
 from service.negotiation import MAX_WAIT_S
 from service.operands import Operands
@@ -85,7 +85,7 @@ class Submissions:
         request = decided | {"image": describe(image), "mask": None}
         request |= self.inputs.of_task(origin.owner, options, image, body.mask)
         if options.task != "apply":
-            check_samples(request, self.settings.max_sample_pixels)
+            check_work(request, self.settings)
         return NewJob(
             id=job_id,
             owner=origin.owner,
@@ -133,7 +133,7 @@ class Submissions:
         if changes.params is not None:
             request["params"] = params_of(request["solver"], changes.params)
         request |= choose_priors(self.catalogue, request)
-        check_samples(request, self.settings.max_sample_pixels)
+        check_work(request, self.settings)
         if not all(self.files.storage.exists(input_key(sha256)) for sha256 in digests(request)):
             raise Refused("inputs_expired", "a picture of this job was removed")
         return NewJob(

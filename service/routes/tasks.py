@@ -27,7 +27,7 @@ async def super_resolution(creation: Creating) -> Response:
 
 @router.post("/v1/denoise", status_code=202, responses=ANSWERS, openapi_extra=openapi.task_body("denoise"))
 async def denoise(creation: Creating) -> Response:
-    """Take white noise out of a picture; its level is given or estimated."""
+    """Take the noise out of a photograph, or white noise out of any picture; its level is given or estimated."""
     return await creation.of_task("denoise")
 
 

@@ -74,6 +74,18 @@ def test_what_a_mixture_holds_must_fit_into_a_worker(make_api: MakeApi) -> None:
     assert post(api, "/v1/denoise", params={"mode": "paper"}, uncertainty={"samples": 16}).status_code == 202
 
 
+def test_the_training_of_a_picture_must_end(make_api: MakeApi) -> None:
+    api = make_api(max_trained_pixels=400 * 32 * 24)
+    refused = post(api, "/v1/denoise", params={"mode": "paper", "iterations": 401})
+    assert_problem(refused, "image_too_many_pixels", "/params/iterations")
+    job = post(api, "/v1/denoise", params={"mode": "paper"})
+    assert job.status_code == 202
+    assert post(api, "/v1/denoise", params={"sweeps": 100}).status_code == 202  # which trains nothing
+    api.http.post(f"/v1/jobs/{job.json()['id']}/cancel")
+    retried = api.http.post(f"/v1/jobs/{job.json()['id']}/retry", json={"params": {"mode": "paper", "iterations": 401}})
+    assert_problem(retried, "image_too_many_pixels", "/params/iterations")
+
+
 def test_a_mixture_names_its_denoisers(idle: Api) -> None:
     named = ["natural-v0", "tiny"]
     request = post(idle, "/v1/denoise", params={"components": named}).json()["request"]
