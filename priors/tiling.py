@@ -20,8 +20,8 @@ values nor their slope jump at a border. The weights are separable and sum to on
 tile only, its weight is exactly 1.
 
 A grid without overlap that is shifted from call to call costs 1.0 to 1.2 pixels a pixel at 12 megapixels instead of
-1.8, but leaves seams in denoising and super-resolution (bends across borders 3 to 14 % larger than in a full frame,
-here below 1 %) and is up to 0.03 dB behind the full frame, here up to 0.006 dB: `python -m benchmarks.tiling`.
+1.8, but leaves seams in denoising and super-resolution (bends across borders 2 to 15 % larger than in a full frame,
+here below 1 %) and is up to 0.03 dB behind the full frame, here up to 0.004 dB: `python -m benchmarks.tiling`.
 """
 
 from collections.abc import Sequence
