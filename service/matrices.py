@@ -25,7 +25,7 @@ def matrix_of(part: Json, shape: tuple[int, int], field: str) -> np.ndarray:
     """
     is_sparse = part["sparse"] or part["entries"] is not None
     matrix = sparse(part, shape, field) if is_sparse else dense(part, shape, field)
-    values = matrix[:, 2] if is_sparse else matrix
+    values = summed(matrix) if is_sparse else matrix
     if not np.isfinite(values).all():
         raise wrong_field(f"/{field}", "finite_number", "a number is not finite", problem_code="operator_invalid")
     if not values.any():
@@ -69,6 +69,13 @@ def sparse(part: Json, shape: tuple[int, int], field: str) -> np.ndarray:
         row, column = index[np.argmin(inside.all(axis=1))]
         raise of_another_shape(pointer, f"an entry at row {row:g}, column {column:g}, both counted from 0", shape)
     return as_float32(entries)
+
+
+def summed(entries: np.ndarray) -> np.ndarray:
+    """The numbers of a sparse matrix, (k, 3) to (places,): entries at the same place add up."""
+    places = entries[:, 0].astype(np.int64) * 2**24 + entries[:, 1].astype(np.int64)
+    _, place = np.unique(places, return_inverse=True)
+    return as_float32(np.bincount(place, weights=entries[:, 2]))
 
 
 @contextmanager

@@ -85,6 +85,8 @@ class Hostile:
         ({"entries": [[0, 0, float("inf")]]}, "operator_invalid", "/operator/entries/0/2"),
         ({"entries": [[0, 0, 1e39]]}, "operator_invalid", "/operator"),
         ({"entries": [[0, 0, 0.0]]}, "operator_invalid", "/operator"),
+        ({"entries": [[0, 0, 1.0], [0, 0, -1.0]]}, "operator_invalid", "/operator"),
+        ({"entries": [[0, 0, 3e38], [0, 0, 3e38]]}, "operator_invalid", "/operator"),
         ({"entries": [[0, 0]]}, "operator_invalid", "/operator/entries/0/2"),
         ({"entries": []}, "operator_invalid", "/operator/entries"),
         ({"entries": [[0, 0, 1.0]], "rows": [[1.0]]}, "operator_invalid", "/operator"),
