@@ -112,8 +112,8 @@ def same_evaluation(evaluation: dict[str, Any], path: Path) -> dict[str, Any] | 
         return None
     other = json.loads(path.read_text())
     alike = all(other[key] == evaluation[key] for key in ("images", "count", "tile_sizes", "seed"))
-    levels = ([level["sigma"] for level in each["levels"]] for each in (evaluation, other))
-    return other if alike and next(levels) == next(levels) else None
+    levels, others = ([level["sigma"] for level in each["levels"]] for each in (evaluation, other))
+    return other if alike and levels == others else None
 
 
 def sample_lines(folder: Path, digest: str) -> list[str]:
