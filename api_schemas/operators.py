@@ -20,8 +20,8 @@ MAX_MATRIX = 2**22
 MAX_ENTRIES = 2**18
 """Of a sparse matrix in JSON."""
 Index = Annotated[int, Field(ge=0, lt=2**24)]
-Entry = tuple[Index, Index, float]
-"""Row and column, counted from 0, and value."""
+Entry = Annotated[tuple[Index, Index, float], Field(strict=False)]
+"""Row and column, counted from 0, and value. JSON has no tuples, so that a list must do."""
 
 
 class MaskOperator(RequestModel):

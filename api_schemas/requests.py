@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from api_schemas.base import RequestModel
+from api_schemas.base import FormModel, Number, RequestModel
 from api_schemas.images import ImageRef, MaskMode, Noise, NoiseLevel, OutputOptions
 from api_schemas.kernels import Boundary, Kernel, ShrinkingKernel
 from api_schemas.operators import AnyOperator
@@ -38,7 +38,7 @@ class UncertaintyOptions(RequestModel):
     samples: Annotated[int, Field(ge=2, le=MAX_SAMPLES)] = Field(8, description="members of the ensemble")
 
 
-class CommonOptions(RequestModel):
+class CommonOptions(FormModel):
     """Fields of every restoring task, without the pictures."""
 
     prior: Annotated[str, Field(max_length=100)] | None = Field(
@@ -51,8 +51,10 @@ class CommonOptions(RequestModel):
         description="effort of `red_diff`: 20, 40 or 80 denoiser calls (denoising: 8, 16, 32); sets what `params` "
         "leaves open. Other solvers have one default each, and take `steps` in `params`",
     )
-    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(None, description="drawn and returned where absent")
-    num_samples: Annotated[int, Field(ge=0, le=MAX_SAMPLES)] = Field(
+    seed: Annotated[int, Number, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="drawn and returned where absent"
+    )
+    num_samples: Annotated[int, Number, Field(ge=0, le=MAX_SAMPLES)] = Field(
         0,
         description="pictures beside the result that fit the measurement as well, `sample_0`, `sample_1`, ...: of a "
         "solver that samples so many samples, whose mean is the result; else members of an ensemble, run for them",
@@ -66,7 +68,7 @@ class CommonOptions(RequestModel):
     output: OutputOptions = OutputOptions()
     preview: PreviewOptions | None = None
     priority: Priority = "normal"
-    deadline_s: Annotated[float, Field(gt=0, le=604800)] | None = Field(
+    deadline_s: Annotated[float, Number, Field(gt=0, le=604800)] | None = Field(
         None, description="seconds from now; a job that has not ended by then is stopped and `expired`"
     )
     metadata: Metadata = {}
@@ -87,10 +89,10 @@ class CommonOptions(RequestModel):
 class InpaintOptions(CommonOptions):
     task: Literal["inpaint"] = "inpaint"
     mask_mode: MaskMode = "white_unknown"
-    mask_threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
+    mask_threshold: Annotated[float, Number, Field(gt=0, lt=1)] = Field(
         0.5, description="at or above this (0 to 1) a mask pixel is white"
     )
-    grow_mask: Annotated[int, Field(ge=0, le=256)] = Field(0, description="pixels by which the hole is widened")
+    grow_mask: Annotated[int, Number, Field(ge=0, le=256)] = Field(0, description="pixels by which the hole is widened")
     noise: Noise = Field(NoiseLevel(sigma=0), description="noise in the known pixels")
     known_pixels: Literal["exact", "denoise"] = Field(
         "exact", description="`exact`: what is known comes back byte for byte; `denoise`: it is restored too"
@@ -99,7 +101,7 @@ class InpaintOptions(CommonOptions):
 
 class SuperResolutionOptions(CommonOptions):
     task: Literal["super_resolution"] = "super_resolution"
-    scale: int = Field(2, description="times as wide and high: 2, 3, 4 or 8")
+    scale: Annotated[int, Number] = Field(2, description="times as wide and high: 2, 3, 4 or 8")
     kernel: ShrinkingKernel = Field(
         "bicubic",
         description="how the small picture was made from the large: `bicubic`, `box`, or a blur kernel and decimation",
@@ -136,7 +138,7 @@ class RestoreOptions(CommonOptions):
     )
 
 
-class ApplyOptions(RequestModel):
+class ApplyOptions(FormModel):
     """An operator and what it is to do with a picture."""
 
     task: Literal["apply"] = "apply"
@@ -146,7 +148,7 @@ class ApplyOptions(RequestModel):
         description="`forward` measures the picture; the others take a measurement back, and need a linear operator",
     )
     noise: NoiseLevel = Field(NoiseLevel(sigma=0), description="white noise that is added")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of that noise")
+    seed: Annotated[int, Number, Field(ge=0, lt=2**63)] = Field(0, description="of that noise")
     output: OutputOptions = OutputOptions()
 
 
