@@ -224,12 +224,18 @@ class RetryRequest(RequestModel):
 class BatchItem(RequestModel):
     image: ImageRef = Field(description="for `restore`, the measurement")
     mask: ImageRef | None = None
-    params: dict[str, Any] = Field({}, description="options of this item, over `defaults`")
+    params: dict[str, Any] = Field(
+        {},
+        description="options of this item, over `defaults`, such as `seed` or `noise`; those of the solver are inside "
+        'of them, in their own `params`: `{"seed": 7, "params": {"prior_weight": 2}}`',
+    )
     client_ref: ClientRef | None = None
 
 
 class BatchRequest(RequestModel):
     task: RestoringTask
-    defaults: dict[str, Any] = Field({}, description="options of every item, as in the task's own request")
+    defaults: dict[str, Any] = Field(
+        {}, description="options of every item, as in the task's own request, its `params` among them"
+    )
     items: Annotated[list[BatchItem], Field(min_length=1)]
     priority: Priority = "normal"

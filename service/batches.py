@@ -8,17 +8,20 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from api_schemas.jobs import Batch
-from api_schemas.problems import Problem
+from api_schemas.problems import FieldError, Problem
 from api_schemas.requests import PICTURES, REQUESTS, BatchItem, BatchRequest
+from api_schemas.solvers import PARAMS
 from service import database
 from service.bodies import canonical, from_json, parse_json
 from service.idempotency import check_repeat, fingerprint, identifier
 from service.presentation import iso
-from service.problems import Refused
+from service.problems import Refused, refused_fields
 from service.queue.base import DuplicateJob, JobQueue, NewJob
 from service.submission import Origin, Submissions
 
 batches = database.batches
+PARAMETERS = {name for model in PARAMS.values() for name in model.model_fields}
+"""Of all solvers; none of them is an option of a task."""
 STATUSES = ("queued", "running", "succeeded", "failed", "canceled", "expired")
 
 
@@ -141,11 +144,19 @@ class Batches:
 
 
 def at_item(found: Problem, request: BatchRequest, index: int) -> Problem:
-    """Pointers of an item's problem, seen from the whole request."""
-    errors = [
-        each.model_copy(update={"pointer": place(request, index, each.pointer) + each.pointer}) for each in found.errors
-    ]
-    return found.model_copy(update={"errors": errors})
+    """An item's problem, seen from the whole request: its pointers, and a parameter that is one level too high."""
+    errors = [moved(each, place(request, index, each.pointer)) for each in found.errors]
+    changed = {"errors": errors, "detail": refused_fields(errors).problem.detail} if errors else {}
+    return found.model_copy(update=changed)
+
+
+def moved(error: FieldError, above: str) -> FieldError:
+    """An error of an item, at its place in the batch. Solver parameters beside the options are told where they belong:
+    an item's `params` are options, and the solver's are in the `params` of these."""
+    name, detail = error.pointer.removeprefix("/"), error.detail
+    if error.code == "extra_forbidden" and name in PARAMETERS:
+        detail = f"no option, but a parameter of a solver, which goes to {above}/params/{name}"
+    return error.model_copy(update={"pointer": above + error.pointer, "detail": detail})
 
 
 def place(request: BatchRequest, index: int, pointer: str) -> str:

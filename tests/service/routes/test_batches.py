@@ -3,6 +3,8 @@
 from typing import Any
 
 from api_schemas.jobs import Batch
+from api_schemas.requests import REQUESTS
+from service.batches import PARAMETERS
 from tests.service.api import Api, MakeApi, assert_problem, hole, png
 
 
@@ -55,6 +57,26 @@ def test_an_option_of_all_items_is_refused_where_it_stands(idle: Api) -> None:
     batch = create(idle, pictures(idle, 1), defaults={"params": {"steps": 0}, "a/b": 1}).json()
     pointers = {each["pointer"] for each in batch["items"][0]["problem"]["errors"]}
     assert pointers == {"/defaults/params/steps", "/defaults/a~1b"}
+
+
+def test_a_parameter_of_the_solver_is_told_where_it_belongs(idle: Api) -> None:
+    item = pictures(idle, 1)[0]
+    batch = create(idle, [item | {"params": {"sweeps": 3}}, item | {"params": {"sweepz": 3}}, item]).json()
+    problems = [outcome["problem"] for outcome in batch["items"]]
+    assert [each["pointer"] for each in problems[0]["errors"]] == ["/items/0/params/sweeps"]
+    assert problems[0]["errors"][0]["detail"].endswith("goes to /items/0/params/params/sweeps")
+    assert "/items/0/params/params/sweeps" in problems[0]["detail"]
+    assert problems[1]["detail"] == "/items/1/params/sweepz: Extra inputs are not permitted"
+    assert problems[2] is None
+    batch = create(idle, [item, item | {"params": {"params": 3}}], defaults={"sweeps": 3}).json()
+    assert batch["items"][0]["problem"]["errors"][0]["detail"].endswith("goes to /defaults/params/sweeps")
+    of_shape = [each["pointer"] for each in batch["items"][1]["problem"]["errors"]]
+    assert set(of_shape) == {"/defaults/sweeps", "/items/1/params/params"}
+
+
+def test_a_solver_has_no_parameter_that_is_named_like_an_option() -> None:
+    """Else what is told about it could be wrong."""
+    assert not PARAMETERS & {name for model in REQUESTS.values() for name in model.model_fields}
 
 
 def test_a_batch_of_refused_items_only(idle: Api) -> None:
