@@ -37,7 +37,8 @@ class ScoreDviParams(RequestModel):
     )
     components: Annotated[list[PriorName], Field(max_length=MAX_COMPONENTS - 1)] = Field(
         [],
-        description="`fast`, `paper`: names of further denoisers beside `prior`, each for a component of the mixture",
+        description="`fast`, `paper`: names of further denoisers beside `prior`, each for a component of the mixture, "
+        "and each once",
     )
     prior_weight: Annotated[float, Field(gt=0, le=100)] | None = Field(
         None, description="`fast`, `paper`: lambda, weight of the prior; by the level of the noise where absent"

@@ -37,15 +37,24 @@ def check_solver(request: Json) -> None:
 def choose_priors(catalogue: Catalogue, request: Json) -> Json:
     """The prior by name and digest, and the digests of the further ones of a mixture.
 
-    Raises `not_ready`, `unknown_prior` and `incompatible_prior`.
+    Raises `not_ready`, `unknown_prior`, `incompatible_prior`, and `validation_failed` for a mixture that names a prior
+    twice: its components would be one, at the cost of two.
     """
     chosen = choose_prior(catalogue, request)
     decided = {"prior": chosen.id, "prior_digest": chosen.digest}
     if "components" not in request["params"]:
         return decided
-    named = enumerate(request["params"]["components"])
-    further = [known_prior(catalogue, request, name, f"/params/components/{number}") for number, name in named]
-    return decided | {"component_digests": [prior.digest for prior in further]}
+    names, digests = [chosen.id], []
+    for number, name in enumerate(request["params"]["components"]):
+        pointer = f"/params/components/{number}"
+        if name in names:
+            detail = (
+                f"{name!r} is in the mixture already; name other denoisers than `prior`, here {chosen.id!r}, each once"
+            )
+            raise wrong_field(pointer, "repeated", detail)
+        names.append(name)
+        digests.append(known_prior(catalogue, request, name, pointer).digest)
+    return decided | {"component_digests": digests}
 
 
 def choose_prior(catalogue: Catalogue, request: Json) -> PriorOut:

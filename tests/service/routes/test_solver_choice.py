@@ -66,12 +66,15 @@ def test_solvers_have_default_priors_of_their_own(make_api: MakeApi) -> None:
 
 
 def test_what_a_mixture_holds_must_fit_into_a_worker(make_api: MakeApi) -> None:
-    api = make_api(max_sample_pixels=5 * 32 * 24)
-    refused = post(api, "/v1/denoise", params={"components": ["tiny"] * 5})
+    api = make_api(max_sample_pixels=4 * 32 * 24)
+    others = ["natural-v0", "natural-v1", "denoiser-v0", "open-v1"]
+    refused = post(api, "/v1/denoise", params={"components": others})
     assert_problem(refused, "image_too_many_pixels", "/params/components")
-    refused = post(api, "/v1/denoise", params={"mode": "paper", "draws": 6})
+    assert post(api, "/v1/denoise", params={"components": others[:3]}).status_code == 202
+    refused = post(api, "/v1/denoise", params={"mode": "paper"})  # 5 draws
     assert_problem(refused, "image_too_many_pixels", "/params/draws")
-    assert post(api, "/v1/denoise", params={"mode": "paper"}, uncertainty={"samples": 16}).status_code == 202
+    paper = {"mode": "paper", "draws": 4}
+    assert post(api, "/v1/denoise", params=paper, uncertainty={"samples": 16}).status_code == 202
 
 
 def test_the_training_of_a_picture_must_end(make_api: MakeApi) -> None:
@@ -87,7 +90,7 @@ def test_the_training_of_a_picture_must_end(make_api: MakeApi) -> None:
 
 
 def test_a_mixture_names_its_denoisers(idle: Api) -> None:
-    named = ["natural-v0", "tiny"]
+    named = ["natural-v0", "natural-v1"]
     request = post(idle, "/v1/denoise", params={"components": named}).json()["request"]
     listed = {prior["id"]: prior["digest"] for prior in idle.http.get("/v1/priors").json()["data"]}
     assert (request["prior"], request["params"]["components"]) == ("tiny", named)
@@ -98,13 +101,24 @@ def test_a_mixture_names_its_denoisers(idle: Api) -> None:
 
 def test_mixtures_that_are_refused(idle: Api) -> None:
     add_latent_prior(idle.context.settings)
-    for named, code in ((["tiny", "none"], "unknown_prior"), (["tiny", "sd"], "incompatible_prior")):
+    for named, code in ((["natural-v0", "none"], "unknown_prior"), (["natural-v0", "sd"], "incompatible_prior")):
         refused = post(idle, "/v1/denoise", params={"components": named})
         assert_problem(refused, code, "/params/components/1")
     refused = post(idle, "/v1/denoise", params={"components": ["tiny"] * 8})
     assert_problem(refused, "validation_failed", "/params/components")
     refused = post(idle, "/v1/denoise", params={"mode": "diffusion", "components": ["tiny"]})
     assert_problem(refused, "validation_failed", "/params/components")
+
+
+def test_a_mixture_has_each_denoiser_once(idle: Api) -> None:
+    for named, prior in (
+        (["natural-v0", "natural-v0"], None),
+        (["natural-v0", "tiny"], None),  # the default
+        (["tiny", "natural-v0"], "natural-v0"),
+    ):
+        refused = post(idle, "/v1/denoise", prior=prior, params={"components": named})
+        assert named[1] in assert_problem(refused, "validation_failed", "/params/components/1")["detail"]
+    assert post(idle, "/v1/denoise", prior="natural-v0", params={"components": ["tiny"]}).status_code == 202
 
 
 def test_a_retry_without_a_mixture_pins_none(idle: Api) -> None:
