@@ -49,7 +49,8 @@ class CommonOptions(FormModel):
     preset: Preset = Field(
         "fast",
         description="effort of `red_diff`: 20, 40 or 80 denoiser calls (denoising: 8, 16, 32); sets what `params` "
-        "leaves open. Other solvers have one default each, and take `steps` in `params`",
+        "leaves open. Without effect on other solvers, `score_dvi` among them, and on mode `paper`: each has one "
+        "default, and its effort in `params` (`steps`; of `score_dvi` `sweeps` or `iterations` also)",
     )
     seed: Annotated[int, Number, Field(ge=0, lt=2**63)] | None = Field(
         None, description="drawn and returned where absent"

@@ -1,5 +1,9 @@
 """Which solver, how many samples and how sure: what is accepted, what it becomes, every refusal."""
 
+from typing import Any
+
+from service.formulate import resolve_parameters
+from solvers.operators.identity import Identity
 from tests.service.api import Api, MakeApi, add_latent_prior, assert_problem
 from tests.service.routes.asking import BLUR, HALF, KERNELS, post, restore
 
@@ -128,3 +132,19 @@ def test_a_retry_without_a_mixture_pins_none(idle: Api) -> None:
     assert again["component_digests"] == job["request"]["component_digests"]
     changed = idle.http.post(f"/v1/jobs/{job['id']}/retry", json={"params": {"sweeps": 3}}).json()["request"]
     assert (changed["params"]["components"], changed["component_digests"]) == ([], [])
+
+
+def test_a_preset_is_taken_by_every_solver_and_means_something_to_red_diff(idle: Api) -> None:
+    """It is one of the common fields of every request; its description says to whom it matters."""
+    listed = idle.http.get("/v1/solvers").json()["data"]
+    assert [solver["name"] for solver in listed if solver["presets"]] == ["red_diff"]
+    for solver, params, matters in (("red_diff", {}, True), ("red_diff", {"mode": "paper"}, False), ("dps", {}, False)):
+        asked = {"solver": solver, "params": params}
+        assert (resolved(idle, preset="fast", **asked) != resolved(idle, preset="quality", **asked)) == matters
+    assert resolved(idle, preset="fast") == resolved(idle, preset="quality")  # of `score_dvi`
+
+
+def resolved(api: Api, **fields: Any) -> Any:
+    """The parameters that a worker would run a denoising with."""
+    request = post(api, "/v1/denoise", **fields).json()["request"]
+    return resolve_parameters(request, Identity((3, 24, 32)), 0.2, "none")
