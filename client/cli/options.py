@@ -35,7 +35,9 @@ Out = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there.")]
 Seed = Annotated[int | None, typer.Option(help="The same seed gives the same picture; drawn, and told, where absent.")]
 Prior = Annotated[str | None, typer.Option(help="Name of the prior; see `rediffuse priors`.")]
-PresetName = Annotated[Preset | None, typer.Option(help="How many denoiser calls: `fast` where absent; not of `score_dvi`.")]
+PresetName = Annotated[
+    Preset | None, typer.Option(help="How many denoiser calls: `fast` where absent; not of `score_dvi`.")
+]
 Steps = Annotated[int | None, typer.Option(help="Denoiser calls, in place of the preset's; not of `score_dvi`.")]
 Param = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="A parameter of the solver; may be repeated.")
