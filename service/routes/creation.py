@@ -12,7 +12,8 @@ from service.bodies import TaskBody, read_task
 from service.context import Context, Ctx
 from service.idempotency import IdempotencyKey
 from service.negotiation import MAX_WAIT_S, cancel_after, negotiate, prefer_wait
-from service.problems import Refused
+from service.presentation import error_of
+from service.problems import Refused, wrong_field
 from service.queue.base import JobRecord
 from service.results import FORMATS, NPY
 from service.submission import Origin
@@ -68,7 +69,8 @@ class Creation:
         return await self.answer(job_id)
 
     async def applied(self, body: TaskBody) -> Response:
-        """The picture that an operator makes: a job like others, but one that is waited for. Raises `not_ready`.
+        """The picture that an operator makes: a job like others, but one that is waited for. Raises `not_ready`, and
+        `operator_invalid` where what it makes is not finite.
 
         For who accepts arrays only it is made as one.
         """
@@ -86,6 +88,7 @@ class Creation:
         if not record.is_terminal:
             await run_in_threadpool(self.ctx.queue.cancel, job_id)
             raise Refused("not_ready", "every worker is busy", headers={"Retry-After": str(RETRY_AFTER_S)})
+        refuse_operator(record)
         return await self.ctx.decode(self.ctx.results.answer, self.request, record)
 
     async def answer(self, job_id: str) -> Response:
@@ -110,6 +113,14 @@ class Creation:
     def wants_picture(self) -> bool:
         chosen = negotiate(self.request.headers.get("accept"), ["application/json", *FORMATS, NPY])
         return chosen is not None and chosen != "application/json"
+
+
+def refuse_operator(record: JobRecord) -> None:
+    """Raises `operator_invalid` where a worker found that the operator gives no picture: an operator that is applied
+    alone is the request itself, and what is wrong with it is no accident of a job."""
+    error = error_of(record)
+    if error is not None and error.code == "operator_invalid":
+        raise wrong_field("/operator", "unusable", error.detail, problem_code=error.code)
 
 
 async def creation(

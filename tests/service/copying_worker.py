@@ -13,6 +13,8 @@ from service.storage import Storage, artifact_key, input_key
 from service.worker import run
 from tests.service.queue.sleepy_worker import SleepyPriors
 
+UNUSABLE = {"matrix": "operator_invalid", "jpeg": "out_of_memory"}
+"""How a job fails that applies an operator of this kind."""
 LIMITS = imaging.ImageLimits(2**30, 10**8, 1)
 
 
@@ -29,6 +31,8 @@ class Copyist:
         self.reporter.progress(claim.id, {"step": 1, "total_steps": 2, "fraction": 0.5, "eta_s": None})
         if do == "fail":
             raise JobFailed(problem("solver_diverged", "not finite at step 1").model_dump(mode="json"))
+        if claim.task == "apply" and (code := UNUSABLE.get(claim.request["operator"]["kind"])):
+            raise JobFailed(problem(code, "what it gives is not finite").model_dump(mode="json"))
         if do == "hang":
             await asyncio.Event().wait()
         return await asyncio.to_thread(self._copy, claim)

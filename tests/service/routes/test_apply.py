@@ -10,7 +10,7 @@ from tests.service.routes.asking import BLUR, HALF, post
 
 
 def test_an_operator_is_applied_by_a_worker(api: Api) -> None:
-    """The worker of these tests copies; `tests/service/test_application.py` has what a real one does."""
+    """The worker of these tests copies; `tests/service/test_restoration_operators.py` has what a real one does."""
     response = post(api, "/v1/operators/apply", operator=BLUR)
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "image/png"
@@ -36,6 +36,15 @@ def test_an_application_that_takes_too_long_is_given_up(api: Api) -> None:
     assert_problem(api.http.post(f"/v1/jobs/{job['id']}/retry", json={}), "validation_failed")
     again = api.http.post("/v1/operators/apply", files=files, headers={"Idempotency-Key": "apply"})
     assert again.status_code == 200, again.text
+
+
+def test_what_only_the_worker_finds_wrong_with_an_operator(api: Api) -> None:
+    """A number that no float holds is the request's fault; the worker's memory is not."""
+    large = {"kind": "matrix", "width": 32, "height": 24, "entries": [[0, 0, 3e38]]}
+    refused = assert_problem(post(api, "/v1/operators/apply", operator=large), "operator_invalid", "/operator")
+    assert "not finite" in refused["detail"]
+    refused = assert_problem(post(api, "/v1/operators/apply", operator={"kind": "jpeg"}), "job_failed")
+    assert refused["detail"].startswith("out_of_memory")
 
 
 def test_refused_applications(api: Api) -> None:
