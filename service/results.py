@@ -42,7 +42,7 @@ class Results:
         offers = [stored.media_type, *(name for name in FORMATS if name != stored.media_type), "application/json"]
         chosen = negotiate(request.headers.get("accept"), offers)
         if chosen is None:
-            raise Refused("not_acceptable", f"there are: {', '.join(offers)}")
+            raise Refused("not_acceptable", offered(offers))
         if chosen == "application/json":
             job = present(record, retention_s=self.settings.retention_s)
             return JSONResponse(job.model_dump(mode="json"), headers={"Vary": "Accept"})
@@ -83,6 +83,12 @@ class Results:
         picture = imaging.decode(data, self.limits)
         depth = "same" if media_type in ("image/png", "image/tiff") else "8"
         return imaging.encode(picture.rgb, picture, format=FORMATS[media_type], bit_depth=depth).data  # type: ignore[arg-type]
+
+
+def offered(media_types: list[str]) -> str:
+    """What `Accept` may name for a result, and why an array may not be among it."""
+    why = "" if NPY in media_types else f"; {NPY} only where `output.format` of the job was `npy`"
+    return f"this result can be had as {', '.join(media_types)}{why}"
 
 
 def refuse_without_result(record: JobRecord) -> None:

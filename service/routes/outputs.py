@@ -51,7 +51,8 @@ async def follow_job(
 async def get_result(request: Request, ctx: Ctx, job: OwnedJob) -> Response:
     """The restored picture, in the format that `Accept` names; the job itself with `application/json`.
 
-    `application/x-npy` is there where the job had `output.format` `npy`.
+    Every result can be had in every format of pictures. `application/x-npy` is there where the job had `output.format`
+    `npy`, and is `not_acceptable` elsewhere: the numbers were rounded already.
     """
     return await ctx.decode(ctx.results.answer, request, job)
 

@@ -124,7 +124,9 @@ def test_a_result_is_an_array_where_the_job_made_one(api: Api) -> None:
     assert np.load(io.BytesIO(response.content)).shape == (24, 32, 3)
     as_png = api.http.get(job["links"]["result"], headers={"Accept": "image/png"})
     assert as_png.headers["content-type"] == "image/png"
-    assert_problem(api.http.get(other["links"]["result"], headers=accept), "not_acceptable")
+    refused = assert_problem(api.http.get(other["links"]["result"], headers=accept), "not_acceptable")
+    assert "as image/png, image/tiff, image/webp, image/jpeg, application/json" in refused["detail"]
+    assert "application/x-npy only where `output.format`" in refused["detail"]
     waited = {"image": ("a", png()), "output": (None, '{"format": "npy"}')}
     response = api.http.post("/v1/denoise", files=waited, headers=accept | {"Prefer": "wait=30"})
     assert response.headers["content-type"] == "application/x-npy"
