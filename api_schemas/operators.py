@@ -150,9 +150,10 @@ class PhaseOperator(RequestModel):
     The picture, on the [-1, 1] scale, gets a frame of mid-grey, on both ends of each side the whole part of an
     `oversampling` / 8 of it; then the magnitudes of its orthonormal transform are taken, the zero frequency in the
     middle, plane by plane. They are no picture: send a magnitude y as (y + 1) / 2 in an `.npy` file, as
-    `/v1/operators/apply` gives it with `output.format` `npy`. Magnitudes do not tell a picture from its negative, from
-    itself turned by 180 degrees, or shifted inside of the frame: the result is one of these at best, and a search that
-    may end elsewhere. The level of `noise` is not estimated from them.
+    `/v1/operators/apply` gives it with `output.format` `npy`; values below 0.5 by more than the noise are refused,
+    since no magnitude is negative. Magnitudes do not tell a picture from its negative, from itself turned by 180
+    degrees, or shifted inside of the frame: the result is one of these at best, and a search that may end elsewhere.
+    The level of `noise` is not estimated from them.
     """
 
     kind: Literal["phase"] = "phase"

@@ -19,6 +19,11 @@ from service.shapes import COLOURS, Shape, from_measurement, measured_channels, 
 
 GREY_MODES = ("1", "L", "LA", "I;16", "LA;16", "F")
 """Modes of files that cannot hold colours."""
+ZERO01 = 0.5
+"""A magnitude of 0 on the scale of pictures."""
+ROUNDING01 = 1 / 255
+NOISE_REACH = 8
+"""Standard deviations of the noise that no value of a measurement is away from the truth."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class Inputs:
             raise wrong_field("/operator", "too_large", detail, problem_code="image_too_many_pixels")
         if is_measured and channels == 1:
             self._check_grey(image, "measurement" if options.task == "restore" else "image")
+        if options.task == "restore" and parts_of(operator)[-1][1]["kind"] == "phase":
+            self._check_magnitudes(image, options.noise.sigma01)
         return {"operator": resolved}
 
     def _check_grey(self, image: StoredFile, field: str) -> None:
@@ -83,6 +90,17 @@ class Inputs:
         if (rgb != rgb[..., :1]).any():
             detail = "the operator loses the colours, and this picture has some"
             raise wrong_field(f"/{field}", "colours", detail, problem_code="operator_shape_mismatch")
+
+    def _check_magnitudes(self, image: StoredFile, sigma01: float) -> None:
+        """No magnitude is negative, but for the noise that is added to it and the rounding of a picture of 8 bits."""
+        values = imaging.decode(self.intake.content(image), self.intake.files.limits).rgb
+        least = float(values.min())
+        if least < ZERO01 - ROUNDING01 - NOISE_REACH * sigma01:
+            detail = (
+                f"magnitudes are not negative, and {(values < ZERO01).sum():,} values here are below {ZERO01}, down to "
+                f"{least:.4g}, further than a noise of {sigma01:.4g} takes them; a magnitude y is sent as (y + 1) / 2"
+            )
+            raise wrong_field("/measurement", "negative", detail)
 
     def _mask(self, owner: str, options: InpaintOptions, image: StoredFile, mask: Picture | None) -> Json | None:
         if mask is None and options.mask_mode != "alpha_unknown":

@@ -11,7 +11,7 @@ from service.arrays import npy_bytes
 from tests.service.api import Api, MakeApi, assert_problem, png
 from tests.service.routes.asking import HALF, data_url, npy, post, restore
 
-MAGNITUDES = np.random.default_rng(0).gamma(1, size=(36, 48))
+MAGNITUDES = (np.random.default_rng(0).gamma(1, size=(36, 48)) + 1) / 2
 PHASE = {"kind": "phase"}
 LEVEL = {"noise": {"sigma": 0.01}}
 LINE = {"kind": "matrix", "width": 32, "height": 24, "output_width": 40, "output_height": 1, "entries": [[0, 5, 1.0]]}
@@ -93,6 +93,22 @@ def test_a_measurement_without_colours_may_be_an_array(idle: Api) -> None:
 def test_refused_magnitudes(idle: Api, size: Any, operator: Any, fields: Any, code: str, pointer: str) -> None:
     refused = restore(idle, operator, measurement={"data_url": npy(np.ones(size))}, **fields)
     assert_problem(refused, code, pointer)
+
+
+def test_magnitudes_are_not_negative(idle: Api) -> None:
+    raw = np.random.default_rng(1).gamma(1, size=(36, 48))
+    for sent in (npy(raw), npy(raw - 1), data_url(png(48, 36))):
+        refused = restore(idle, PHASE, measurement={"data_url": sent}, **LEVEL)
+        found = assert_problem(refused, "validation_failed", "/measurement")
+        assert "a magnitude y is sent as (y + 1) / 2" in found["detail"]
+    chain = restore(idle, {"kind": "gamma"}, PHASE, measurement={"data_url": npy(raw)}, **LEVEL)
+    assert_problem(chain, "validation_failed", "/measurement")
+    noisy = MAGNITUDES + np.random.default_rng(2).normal(0, 0.05, MAGNITUDES.shape)
+    assert noisy.min() < 0.45
+    for sigma, status in ((0.05, 202), (0.005, 422)):
+        response = restore(idle, PHASE, measurement={"data_url": npy(noisy)}, noise={"sigma": sigma})
+        assert response.status_code == status, response.text
+    assert restore(idle, {"kind": "clip"}, measurement={"data_url": npy(raw - 1)}).status_code == 202
 
 
 def test_a_phase_is_not_inverted(api: Api) -> None:
