@@ -23,7 +23,11 @@ from solvers.catalogue import DENOISERS, SOLVERS
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
 from solvers.operators.base import AnyOperator
+from solvers.operators.blur import Blur
+from solvers.operators.composition import Composition
+from solvers.operators.downsample import Downsample
 from solvers.operators.mask import Mask
+from solvers.operators.matrix import Matrix
 from solvers.operators.series import last_part
 from solvers.presets import nearest_task, preset
 from solvers.query import Problem, Solution, Solver
@@ -32,6 +36,10 @@ from solvers.uncertainty import UncertaintySettings, with_uncertainty
 
 LEAST_MEMBERS = 2
 """Of an ensemble, or of particles."""
+MIXING = (Blur, Downsample, Composition, Matrix)
+"""Operators that all but lose some patterns: undone exactly, the rounding of a file becomes more than the picture."""
+DEPTHS = (8, 16)
+"""Bits of a sample that is a whole number."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ class Formulation:
     """The dataclass of the solver in `solvers.catalogue`."""
     seed: int
     sigma01: float
-    """The noise level on the wire's scale, given or estimated; 0 where it is left to the solver."""
+    """The noise level on the wire's scale, given or estimated, and no less than the rounding of the file where that
+    matters; 0 where it is left to the solver."""
     noise_was_estimated: bool
     raised: float = 1.0
     """By what the level is raised for the solver, since channels are equal."""
@@ -85,11 +94,13 @@ def formulate(
     device: torch.device,
     prior: PriorFacts,
     load: Load = nothing_stored,
+    bits: int | None = None,
 ) -> Formulation:
     """Build the inverse problem of a resolved request. Raises OperatorError.
 
     rgb01: (H, W, 3) float32 in [0, 1], what was sent. observed: (H, W) bool, True where a pixel is known; for
-    inpainting only. load: gives the stored inputs of the operator.
+    inpainting only. load: gives the stored inputs of the operator. bits: of a sample of the file, None for floating
+    point, whose values may show that they once had fewer.
     """
     measurement = to_solver_range(rgb01, device)  # (1, 3, h, w)
     known = None if observed is None else torch.from_numpy(observed).to(device)
@@ -109,6 +120,8 @@ def formulate(
         sigma01 = level_of_equal_channels(Problem(measurement, operator, 0.0)) if raised > 1 else 0.0
     else:
         sigma01 = estimate_sigma(measurement, known) / 2
+    if isinstance(operator, MIXING):
+        sigma01 = max(sigma01, rounding01(rgb01, bits))
     sigma_y = 2 * sigma01 * raised
     return Formulation(
         problem=Problem(measurement, operator, sigma_y),
@@ -176,6 +189,23 @@ def level_of_equal_channels(problem: Problem) -> float:
 def sigma01_of(noise: Json) -> float:
     """The level of a wire `NoiseLevel` on the [0, 1] scale."""
     return noise["sigma"] if noise["sigma"] is not None else noise["sigma_255"] / 255
+
+
+def rounding01(rgb01: np.ndarray, bits: int | None) -> float:
+    """Standard deviation of the rounding to `bits`, or to the fewest of `DEPTHS` that hold the values; else 0.
+
+    Values that were saved with 8 bits and sent with more, or as floating point, are as coarse as before.
+    """
+    fewer = [depth for depth in DEPTHS if bits is None or depth < bits]
+    depth = next((depth for depth in fewer if is_whole(rgb01, 2**depth - 1)), bits)
+    return 0.0 if depth is None else 1 / (2**depth - 1) / math.sqrt(12)
+
+
+def is_whole(rgb01: np.ndarray, top: int) -> bool:
+    """Whether all values of (H, W, 3) are whole multiples of 1 / top, to single precision."""
+    tolerance = 2 * np.finfo(np.float32).eps * top
+    scaled = (np.float64(top) * row for row in rgb01)  # of a large picture a row at a time, and none after the first
+    return all((np.abs(row - np.rint(row)) <= tolerance).all() for row in scaled)
 
 
 def is_grey(rgb01: np.ndarray) -> bool:

@@ -88,7 +88,8 @@ class Restorer:
 
     def _formulate(self, claim: Claim, picture: imaging.Picture, observed: np.ndarray | None) -> Formulation:
         prior = facts_of(self.shelf, claim.request)
-        return formulate(claim.request, picture.rgb, observed, self.engine.device, prior, self._load)
+        bits = None if picture.native.dtype.kind == "f" else 8 * picture.native.dtype.itemsize
+        return formulate(claim.request, picture.rgb, observed, self.engine.device, prior, self._load, bits)
 
     def _started(self, claim: Claim) -> None:
         self.reporter.started(claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt})

@@ -32,9 +32,13 @@ SIGMA_MAX = 0.5
 """First level where none is given."""
 SIGMA_END = 0.02
 """Last level of an exact measurement; else half of its noise."""
-RHO_MIN = 1e-3
-"""Smallest weight of the prior in units of ||H||^2: an exact measurement is met up to about this fraction of the
-denoiser's step."""
+RHO_MIN = 1e-5
+"""Smallest weight of the prior in units of ||H||^2: patterns of which the measurement keeps less than 1/300 are the
+prior's. An exact measurement is exact to floating point, not rounded to 8 bits: that is noise, and has to be declared.
+
+Ten crops of 64 pixels, Gaussian blur of 1.6 pixels, PSNR in dB with 1e-3, 1e-4 and 1e-5: exact 31.8, 32.9, 34.2;
+rounded to 8 bits and declared 31.1, 31.2, 31.2, but undeclared 30.6, 25.1, 15.0. Super-resolution does not mind.
+"""
 JITTER = 0.1
 """Noise added to a measurement that is denoised directly, as a fraction of its own: no two calls are the same."""
 

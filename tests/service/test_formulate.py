@@ -22,10 +22,11 @@ def formulation(
     rgb01: np.ndarray,
     observed: np.ndarray | None = None,
     prior: PriorFacts = PriorFacts(),
+    bits: int | None = None,
     **options: Any,
 ) -> Formulation:
     request = OPTIONS[task](**({"solver": "red_diff", "seed": 1} | options)).model_dump(mode="json")
-    return formulate(request, rgb01, observed, CPU, prior)
+    return formulate(request, rgb01, observed, CPU, prior, bits=bits)
 
 
 @pytest.fixture
@@ -148,6 +149,50 @@ def test_the_level_is_estimated_from_known_pixels_only() -> None:
     observed[:, 40:80] = False
     noisy[~observed] = 0.5  # painted flat: no noise there
     assert formulation("inpaint", noisy, observed, noise="auto").sigma01 == pytest.approx(0.08, rel=0.15)
+
+
+GAUSSIAN = {"kernel": {"kind": "gaussian", "width": 1.0}}
+
+
+def rounding(values: np.ndarray, bits: int) -> np.ndarray:
+    top = 2**bits - 1
+    return (np.rint(values.astype(np.float64) * top) / top).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("noise", [{"sigma": 0.0}, "auto"])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_what_is_to_be_deblurred_has_at_least_the_noise_of_its_rounding(bits: int, noise: Any, colours: int) -> None:
+    """The level declared is the spread of the rounding itself; a flat picture has no other noise to be estimated."""
+    fine = np.random.default_rng(0).random((64, 64, colours), dtype=np.float32).repeat(3 // colours, axis=-1)
+    spread = float((rounding(fine, bits) - fine).std())
+    flat = np.full((64, 64, 3), 0.3, np.float32)
+    flat[..., 2] += 0.1 * (colours == 3)
+    for sent in (flat, fine) if noise != "auto" else (flat,):
+        made = formulation("deblur", sent, bits=bits, noise=noise, **GAUSSIAN)
+        assert made.problem.sigma_y == pytest.approx(2 * spread * (3 if colours == 1 else 1) ** 0.5, rel=0.05)
+        assert made.sigma01 == pytest.approx(spread, rel=0.05)
+    assert formulation("deblur", fine, bits=bits, noise={"sigma": 0.1}, **GAUSSIAN).sigma01 == 0.1
+
+
+def test_values_show_that_they_were_rounded(rgb01: np.ndarray) -> None:
+    def level(values: np.ndarray, bits: int | None) -> float:
+        return formulation("deblur", values, bits=bits, noise={"sigma": 0.0}, **GAUSSIAN).problem.sigma_y
+
+    assert level(rgb01, None) == 0
+    for bits in (8, 16):
+        assert level(rounding(rgb01, bits), None) == level(rgb01, bits) > 0
+    assert level(rounding(rgb01, 8), 16) == level(rgb01, 8)
+
+
+def test_rounding_is_no_noise_where_pixels_are_not_mixed(rgb01: np.ndarray) -> None:
+    observed = np.random.default_rng(1).random((24, 40)) < 0.5
+    exact = {"bits": 8, "noise": {"sigma": 0.0}}
+    assert formulation("inpaint", rgb01, observed, **exact).problem.sigma_y == 0
+    assert formulation("denoise", rgb01, solver="red_diff", **exact).problem.sigma_y == 0
+    for operator in ({"kind": "jpeg", "quality": 20}, {"kind": "quantise", "bits": 3}, {"kind": "clip", "gain": 2.0}):
+        assert formulation("restore", rgb01, operator=operator, **exact).problem.sigma_y == 0
+    assert formulation("super_resolution", rgb01, scale=2, **exact).problem.sigma_y > 0
 
 
 def test_each_solver_has_its_parameters_and_samples(rgb01: np.ndarray) -> None:
