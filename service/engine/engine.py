@@ -2,7 +2,7 @@
 
 A turn: end what was cancelled or came too late, let jobs in whose priors are warm, let the scheduler fill a batch, run
 it, hand the tiles back, and advance the solvers whose answer is complete. All solver and prior work happens in this
-thread, except that priors are loaded beside it.
+thread, except that priors are loaded beside it; solvers whose own steps are long stand back for the others.
 """
 
 import itertools
@@ -17,6 +17,7 @@ import torch
 
 from priors.base import Prior
 from service.engine.admission import Admission
+from service.engine.courtesy import Courtesy
 from service.engine.departure import Departure
 from service.engine.errors import DeadlineExceeded, EngineStopped, NotDifferentiable, OutOfMemory, PriorLoadFailed
 from service.engine.lane import Job, Lane, Outcome
@@ -78,6 +79,7 @@ class Engine:
         self._departure = Departure(
             self._roster, self._admission, self._scheduler, self._watchdog, self._observe, self.device
         )
+        self._courtesy = Courtesy()
         self._numbers = itertools.count()
         self._died = False
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
@@ -150,6 +152,7 @@ class Engine:
             while self._wait():
                 self._departure.end_the_late()
                 self._begin_the_next()
+                self._offer_the_released()
                 batch = self._scheduler.next_batch()
                 if batch is not None:
                     self._run(batch)
@@ -165,7 +168,7 @@ class Engine:
 
     def _wait(self) -> bool:
         """Until there is something to do; no longer than to the next deadline of a job that waits for its prior."""
-        if not self._scheduler.is_idle:
+        if not self._scheduler.is_idle or self._courtesy.has_lanes:
             return self._roster.wait(0)
         self._watchdog.rest()
         deadlines = [lane.job.deadline for lane in self._roster.present() if lane.job.deadline is not None]
@@ -189,8 +192,14 @@ class Engine:
         if self._departure.ended_early(lane):
             return
         with self._departure.guard(lane):
+            began = time.monotonic()
             lane.begin(load_s)
-            self._settle(lane)
+            self._settle(lane, time.monotonic() - began)
+
+    def _offer_the_released(self) -> None:
+        for lane in self._courtesy.released(others_wait=not self._scheduler.is_idle):
+            with self._departure.guard(lane):
+                self._offer(lane)
 
     def _run(self, batch: Batch) -> None:
         """One prior call, and what follows from it."""
@@ -223,8 +232,9 @@ class Engine:
                 lane.take(share.first, chunk, batch.size)
                 if share.lane in complete:
                     self._observe.step(lane.job.id, batch.key.prior.name)
+                    began = time.monotonic()
                     lane.advance()
-                    self._settle(lane)
+                    self._settle(lane, time.monotonic() - began)
 
     def _fail(self, batch: Batch, failure: Exception) -> None:
         """A prior call failed: less at a time where memory is short, else each job alone, to find the one at fault."""
@@ -246,11 +256,11 @@ class Engine:
         else:
             self._departure.end(lane, failure)
 
-    def _settle(self, lane: Lane) -> None:
-        """After a solver moved: it has ended, or it waits for tiles."""
+    def _settle(self, lane: Lane, seconds: float) -> None:
+        """After a solver moved, for so long: it has ended, or it waits for tiles, or lets the others go first."""
         if lane.solution is not None:
             self._departure.end(lane, lane.outcome())
-        else:
+        elif not self._courtesy.holds(lane, seconds):
             self._offer(lane)
 
     def _offer(self, lane: Lane) -> None:
