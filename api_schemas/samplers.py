@@ -53,7 +53,7 @@ class DiffpirParams(RequestModel):
     steps: Steps = 40
     prior_weight: float = Field(4.0, gt=0, le=100, description="lambda, weight of the prior")
     renoise: float = Field(1.0, ge=0, le=1, description="zeta, share of new noise in each step")
-    sigma_max: SigmaMax = 10.0
+    sigma_max: SigmaMax = 0.5
     sigma_min: SigmaMin = 0.01
 
 

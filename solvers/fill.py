@@ -4,8 +4,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from solvers.operators.base import AnyOperator, first_image
+from solvers.operators.mask import Mask
+
 SWEEPS = 32
 """Conjugate gradient steps on each grid: about as far as a smooth error reaches before the next finer grid."""
+
+
+def filled_image(operator: AnyOperator, y: Tensor) -> Tensor:
+    """H^+ y, or where a non-linear operator starts; the holes of a mask are filled smoothly. (N, C, H, W)."""
+    start = first_image(operator, y)
+    return smooth_fill(start, operator.observed.to(start)[None, None]) if isinstance(operator, Mask) else start
 
 
 def smooth_fill(x: Tensor, observed: Tensor, sweeps: int = SWEEPS) -> Tensor:

@@ -18,12 +18,10 @@ from torch import Tensor
 
 from solvers.checks import check_finite, root_mean_square
 from solvers.discrepancy import adapted, expected_residual, gain
-from solvers.fill import smooth_fill
+from solvers.fill import filled_image
 from solvers.levels import geometric_levels
 from solvers.noise import NoiseStream
-from solvers.operators.base import first_image
 from solvers.operators.identity import Identity
-from solvers.operators.mask import Mask
 from solvers.query import Problem, Query, Solution, Solver
 from solvers.robust import SCALE_MIN, student_t_prox
 from solvers.symmetry import SYMMETRIES, apply, undo
@@ -72,7 +70,7 @@ def anneal(problem: Problem, settings: FastSettings, noise: NoiseStream, push: P
     The measurement may have N rows, as `Problem` does not say: the discrepancy is that of all of them.
     """
     data = data_step(problem, settings)
-    mu = initial_estimate(problem)  # (N, C, H, W)
+    mu = filled_image(problem.operator, problem.measurement)  # (N, C, H, W)
     innovation, weight, expected = None, settings.prior_weight, expected_residual(problem)
     levels, elements = levels_of(problem, settings), SYMMETRIES[settings.symmetry]
     residual = misfit(problem, mu)
@@ -147,11 +145,3 @@ def posterior_mean(problem: Problem, settings: FastSettings, noise: NoiseStream)
         mean = mean.lerp(denoised, 1 / (step + 1))
         residual = root_mean_square(y - mean)
     return Solution(mean, residual)
-
-
-def initial_estimate(problem: Problem) -> Tensor:
-    """H^+ y, or where a non-linear operator starts; the holes of a mask are filled smoothly. (N, C, H, W)."""
-    start = first_image(problem.operator, problem.measurement)
-    if isinstance(problem.operator, Mask):
-        return smooth_fill(start, problem.operator.observed.to(start)[None, None])
-    return start

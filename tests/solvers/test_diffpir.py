@@ -8,6 +8,7 @@ import torch
 from priors.analytic import DenseGaussianPrior, GaussianMixturePrior, GaussianPrior
 from solvers.diffpir import SIGMA_Y_MIN, DiffpirParameters, diffpir
 from solvers.drive import drive
+from solvers.fill import smooth_fill
 from solvers.noise import NoiseStream
 from solvers.operators import Identity
 from solvers.query import Problem
@@ -43,7 +44,7 @@ def test_the_published_loop_in_the_published_frame(kind, zeta):
 
     frame, y = VpFrame(MIXTURE.denoise, noise, 0.0), task.measurement
     abars = [1 / (1 + level**2) for level in [*vp_levels(20.0, 0.01, steps, power=2), 0.0]]
-    start = operator.pseudoinverse(y)
+    start = smooth_fill(y, operator.observed[None, None].double()) if kind == "mask" else operator.pseudoinverse(y)
     x_t = abars[0] ** 0.5 * start + (1 - abars[0]) ** 0.5 * noise.normal(0, start)
     for draw, (abar_t, abar_s) in enumerate(zip(abars, abars[1:], strict=False), start=1):
         x0, _ = frame.predict(x_t, abar_t)
