@@ -15,9 +15,14 @@ variance fresh^2 - (lambda a sigma_y / |H|)^2 that is left. In the last step the
 Equal to the paper where H H^T = |H|^2 I: masks, averages over blocks, denoising. Generalised: the paper scales each
 singular vector by its own lambda; ours applies lambda through the prox, whose gain s^2 / (s^2 + rho) is lambda at
 s = |H| and falls with s as the paper's does, and counts the noise as at |H|. No singular vectors, hence any operator
-that has H^+ and a prox; but a blur that loses much must be exact: its H^+ makes more of the noise than is counted.
+that has H^+ and a prox; but where a blur loses much, its H^+ makes more of the noise than is counted. So a damped H^+
+(`operators.damping`) whose damping was left at its default has that of the noise here, as for white pictures of the
+deviation `SPREAD`. Four crops of 64 pixels, Gaussian blur of 1.6, noise 0.01 of [0, 1], PSNR in dB at damping 0.05,
+0.1, 0.2 and 0.4: 25.5, 26.0, 25.6, 24.9; noise 0.05 at 0.1, 0.3, 0.6 and 1.5: 18.8, 24.2, 23.8, 20.4; exact at 0.1,
+0.01 and 0.001: 27.7, 30.0, 32.7. The rule gives 0.08, 0.4 and 0.001.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,9 +32,15 @@ from torch import Tensor
 from solvers.checks import check_finite
 from solvers.noise import NoiseStream
 from solvers.operators.base import Operator, OperatorError, is_linear
+from solvers.operators.damping import DAMPING
 from solvers.parameters import bounded
 from solvers.query import Problem, Solver
 from solvers.sampling import Chains, SamplerParameters, consistent, split_level, vp_levels
+
+SPREAD = 0.25
+"""Of what a blur loses, on the [-1, 1] scale."""
+DAMPING_MIN = 0.001
+"""Of an exact measurement."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +58,10 @@ def ddnm(problem: Problem, params: DdnmParameters, noise: NoiseStream) -> Solver
 
     Raises SolverDiverged, and OperatorError for an operator that is not linear.
     """
-    operator, chains = problem.operator, Chains(problem, noise, params.num_samples, params.steps)
-    if not is_linear(operator):
+    if not is_linear(problem.operator):
         raise OperatorError("DDNM splits the image into the range and the null space of a linear operator")
+    operator = damped(problem.operator, problem.sigma_y)
+    chains = Chains(dataclasses.replace(problem, operator=operator), noise, params.num_samples, params.steps)
     levels = [*vp_levels(params.sigma_max, params.sigma_min, params.steps), 0.0]
     restored, x = chains.start(levels[0])  # (S, C, H, W)
     for step, (sigma, following) in enumerate(pairwise(levels)):
@@ -64,6 +76,14 @@ def ddnm(problem: Problem, params: DdnmParameters, noise: NoiseStream) -> Solver
         new = shaped(operator, chains.normal(step + 1, x), fresh, left)
         x = restored + kept / sigma * (x - restored) + new
     return chains.solution(restored)
+
+
+def damped(operator: Operator, sigma_y: float) -> Operator:
+    """With the damping that `sigma_y` asks for, at most 1, if it has a damping and that is the default."""
+    if getattr(operator, "damping", None) != DAMPING:
+        return operator
+    asked = sigma_y / (SPREAD * operator.norm)
+    return dataclasses.replace(operator, damping=min(1.0, max(DAMPING_MIN, asked)))
 
 
 def rectified(operator: Operator, y: Tensor, x: Tensor, gain: float) -> Tensor:

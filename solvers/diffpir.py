@@ -10,13 +10,9 @@ The paper's x_t is sqrt(abar_t) z, its sigma_bar_t our level; nothing else chang
 square of its time, and an exact measurement is treated as one with a little noise. The picture is the last x0.
 
 Defaults were chosen on crops of training photographs with the bundled prior; they begin lower and trust the prior more.
-To begin low, holes have to be filled first, and smoothly. In 20 calls, PSNR in dB from level 10 and an empty hole / from
-0.5 and a filled one, exact and at noise 0.05 of [0, 1], five crops of 64 pixels: half of the pixels missing 24.9 / 28.7
-and 23.5 / 26.2, a box 30.5 / 31.3 and 25.5 / 27.5; six crops, exact: x4 24.0 / 24.7, Gaussian blur 30.6 / 30.2.
-
-Where the levels stand still and zeta = 1, the expected step has the fixed point H^T (H x - y) + rho (x - D(x)) = 0, for
-a Gaussian prior the posterior mean under the prior blurred by sigma. With zeta = 0 the run is a deterministic flow; its
-samples vary less than the posterior, since the prox takes the variance of x given z for sigma^2.
+To begin low, holes have to be filled first, and smoothly. In 20 calls, PSNR in dB from level 10 and an empty hole /
+from 0.5 and a filled one, exact and at noise 0.05 of [0, 1], five crops of 64 pixels: half of the pixels missing 24.9 /
+28.7 and 23.5 / 26.2, a box 30.5 / 31.3 and 25.5 / 27.5; six crops, exact: x4 24.0 / 24.7, Gaussian blur 30.6 / 30.2.
 """
 
 import math

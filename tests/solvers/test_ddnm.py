@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from priors.analytic import GaussianMixturePrior, GaussianPrior
-from solvers.ddnm import DdnmParameters, ddnm, rectified, shaped
+from solvers.ddnm import DAMPING_MIN, SPREAD, DdnmParameters, damped, ddnm, rectified, shaped
 from solvers.drive import drive
 from solvers.noise import NoiseStream
-from solvers.operators import Mask
+from solvers.operators import Blur, Downsample, Mask, kernels
 from solvers.operators.base import OperatorError
 from solvers.query import Problem
 from solvers.sampling import vp_levels
@@ -106,6 +106,33 @@ def test_a_measurement_of_much_noise_is_not_met():
     exact = Problem(task.measurement, task.operator, 0.0)
     noisy, sharp = (drive(ddnm(t, DdnmParameters(), NoiseStream(0)), gaussian().denoise) for t in (task, exact))
     assert noisy.data_residual > 0.05 > 1e-9 > sharp.data_residual
+
+
+def test_the_pseudo_inverse_of_a_blur_is_the_posterior_mean_of_white_pictures():
+    """By the noise: (H^T H + (sigma_y / SPREAD)^2)^-1 H^T y."""
+    blur, sigma_y = Blur((1, 4, 4), 2 * kernels.gaussian(0.6)), 0.1
+    y, h = problem(blur).measurement, matrix_of(blur)
+    expected = torch.linalg.solve(h.T @ h + (sigma_y / SPREAD) ** 2 * torch.eye(16).double(), h.T @ y.flatten())
+    assert torch.allclose(damped(blur, sigma_y).pseudoinverse(y).flatten(), expected, atol=1e-8)
+    assert damped(blur, 0.0).damping == DAMPING_MIN
+    assert damped(blur, 5.0).damping == 1.0
+
+
+def test_a_damping_that_was_chosen_is_kept():
+    for operator in (Blur((1, 4, 4), kernels.gaussian(0.6), damping=0.3), Downsample((1, 4, 4), 2), SMALL["mask"]):
+        assert damped(operator, 0.1) is operator
+
+
+def test_a_blur_of_much_noise_is_not_amplified():
+    """Nearer to the truth than with the damping of no noise."""
+    blur = Blur((1, 4, 4), kernels.gaussian(0.8))
+    prior, truth = gaussian(), problem(SMALL["identity"]).measurement
+    y = blur.forward(truth) + 0.2 * NoiseStream(5).normal(0, truth)
+    errors = []
+    for operator in (blur, Blur((1, 4, 4), kernels.gaussian(0.8), damping=DAMPING_MIN)):
+        task = Problem(y, operator, 0.2)
+        errors.append(float((drive(ddnm(task, DdnmParameters(), NoiseStream(0)), prior.denoise).x - truth).norm()))
+    assert errors[0] < errors[1]
 
 
 def test_an_operator_that_is_not_linear_is_refused():
