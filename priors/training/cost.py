@@ -71,10 +71,11 @@ def _one_crop(training: Training) -> tuple[float, float]:
             held[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    clean, sigma = torch.zeros(1, 3, size, size, device=device), torch.ones(1, device=device)
+    clean = torch.zeros(1, 3, size, size, device=device)
+    draws = torch.zeros(1, training.objective.draws, device=device)
     with FlopCounterMode(display=False) as counter:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            loss = training.objective.losses(training.network, clean, sigma, torch.ones_like(clean)).sum()
+            loss = training.objective.losses(training.network, clean, draws, torch.ones_like(clean)).sum()
         loss.backward()
     training.optimiser.zero_grad(set_to_none=True)
     return counter.get_total_flops() * CROP / size**2, sum(held.values()) * CROP / size**2

@@ -6,15 +6,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from priors.network import PatchedUNet, build_unet, unet_config
 from priors.noise_map import NoiseMapUNet
 from priors.parameterisation import TIME_MAPS, edm_preconditioning
+from priors.training.camera import DRAWS, photographs
 from priors.training.config import TrainingConfig
-
-CAMERA_DARK, CAMERA_BLUR = 0.1, 8
-"""Share of a camera's noise variance in black, and pixels over which brightness is averaged for it."""
 
 
 class Objective(Protocol):
@@ -23,12 +20,15 @@ class Objective(Protocol):
     config: TrainingConfig
     dtype: torch.dtype
 
+    draws: int
+    """Standard normal draws that decide about the noise of a sample."""
+
     def levels(self, draws: Tensor) -> Tensor:
-        """Noise levels (N,) of standard normal draws (N,)."""
+        """Noise levels (N,) of the first of the `draws`, (N,)."""
         ...
 
-    def losses(self, network: Callable[..., Tensor], clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-        """The loss of each sample, (N,). clean, noise: (N, C, H, W), the noise of deviation 1. sigma: (N,)."""
+    def losses(self, network: Callable[..., Tensor], clean: Tensor, draws: Tensor, white: Tensor) -> Tensor:
+        """The loss of each sample, (N,). clean, white: (N, C, H, W), the noise of deviation 1. draws: (N, `draws`)."""
         ...
 
     def denoise(self, network: Callable[..., Tensor], noisy: Tensor, sigma: Tensor) -> Tensor:
@@ -51,6 +51,7 @@ class _Levels:
 
     config: TrainingConfig
     dtype: torch.dtype
+    draws = 1
 
     def levels(self, draws: Tensor) -> Tensor:
         config = self.config
@@ -65,8 +66,9 @@ class EdmObjective(_Levels):
     """A diffusion prior (Karras et al. 2022, section 5): weight (sigma^2 + sigma_data^2) / (sigma sigma_data)^2, so
     that the network's target has unit variance at every level."""
 
-    def losses(self, network: Callable[..., Tensor], clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-        noisy = clean + sigma.reshape(-1, 1, 1, 1) * noise
+    def losses(self, network: Callable[..., Tensor], clean: Tensor, draws: Tensor, white: Tensor) -> Tensor:
+        sigma = self.levels(draws[:, 0])
+        noisy = clean + sigma.reshape(-1, 1, 1, 1) * white
         c_skip, c_out, _ = edm_preconditioning(sigma, self.config.sigma_data)
         target = (clean - c_skip * noisy) / c_out  # unit variance at every level
         return (self._output(network, noisy, sigma) - target).square().mean(dim=(1, 2, 3))
@@ -99,14 +101,18 @@ class NoiseMapObjective(_Levels):
     """A denoiser that is told the noise level of every pixel: squared error over sigma.
 
     The error that cannot be avoided grows with sigma a little more than in proportion, so that every level counts
-    about alike in dB. Every second sample has the noise of a camera, with a variance linear in the brightness, and a
-    map of it.
+    about alike in dB. Every second sample has white noise, the others are photographs.
     """
 
-    def losses(self, network: Callable[..., Tensor], clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-        levels = sigma.reshape(-1, 1, 1, 1).expand(-1, 1, *clean.shape[-2:]).clone()
-        levels[1::2] *= camera_profile(clean[1::2])
-        error = noise * levels - self._run(network, clean + noise * levels, levels)
+    draws = 1 + DRAWS
+
+    def losses(self, network: Callable[..., Tensor], clean: Tensor, draws: Tensor, white: Tensor) -> Tensor:
+        sigma = self.levels(draws[:, 0])
+        level = sigma.reshape(-1, 1, 1, 1)
+        noisy, truth, told = clean + level * white, clean.clone(), sigma.clone()
+        if len(clean) > 1:
+            noisy[1::2], truth[1::2], told[1::2] = photographs(clean[1::2], sigma[1::2], white[1::2], draws[1::2, 1:])
+        error = noisy - truth - self._run(network, noisy, told)
         return error.square().mean(dim=(1, 2, 3)) / sigma
 
     def denoise(self, network: Callable[..., Tensor], noisy: Tensor, sigma: Tensor) -> Tensor:
@@ -127,14 +133,6 @@ OBJECTIVES: dict[str, type[EdmObjective] | type[NoiseMapObjective]] = {
     "noise-map": NoiseMapObjective,
 }
 """By `TrainingConfig.network`."""
-
-
-def camera_profile(clean: Tensor) -> Tensor:
-    """Level of a camera's noise at each pixel over that of mid-grey: (N, C, H, W) on [-1, 1] to (N, 1, H, W)."""
-    brightness = (clean.mean(1, keepdim=True) + 1) / 2
-    small = functional.avg_pool2d(brightness, CAMERA_BLUR, ceil_mode=True)
-    smooth = functional.interpolate(small, size=clean.shape[-2:], mode="bilinear")
-    return (CAMERA_DARK + 2 * (1 - CAMERA_DARK) * smooth.clamp(min=0)).sqrt()
 
 
 def network_dtype(precision: str, device: torch.device) -> torch.dtype:

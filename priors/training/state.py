@@ -53,8 +53,7 @@ class Training:
         Raises TrainingError, before it touches the weights, for a gradient that is not finite."""
         config, processes = self.config, self.processes
         clean = self.feed[self.step].to(processes.device, memory_format=torch.channels_last)
-        sigma, noise = self._noise()
-        losses = self.objective.losses(self.shared, clean, sigma, noise)
+        losses = self.objective.losses(self.shared, clean, *self._noise())
         # the mean over all processes of this is the mean over all crops, also where the shares are not of one size
         loss = losses.sum() * (processes.count / config.batch_at(self.step))
         for group in self.optimiser.param_groups:
@@ -74,14 +73,14 @@ class Training:
         return self.data.learnt.batch(step, rows, self.config.crop_size_at(step))
 
     def _noise(self) -> tuple[Tensor, Tensor]:
-        """Levels (N,) and white noise (N, 3, size, size) of this process, out of those of all."""
+        """Draws (N, ..) and white noise (N, 3, size, size) of this process, out of those of all."""
         config, step, device = self.config, self.step, self.processes.device
         count, size = config.batch_at(step), config.crop_size_at(step)
         rng = torch.Generator(device).manual_seed(config.seed * 1_000_003 + step)
-        draws = torch.randn(count, generator=rng, device=device)
+        draws = torch.randn(count, self.objective.draws, generator=rng, device=device)
         noise = torch.randn(count, 3, size, size, generator=rng, device=device)
         rows = list(self.processes.rows(count))
-        return self.objective.levels(draws[rows]), noise[rows]
+        return draws[rows], noise[rows]
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[nn.Module]:

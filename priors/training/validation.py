@@ -25,9 +25,9 @@ class Validation:
         losses = []
         with self.training.averaged() as network:
             for clean in self.clean.split(BATCH):
-                sigma = objective.levels(torch.randn(len(clean), generator=rng).to(clean.device))
+                draws = torch.randn(len(clean), objective.draws, generator=rng).to(clean.device)
                 noise = torch.randn(clean.shape, generator=rng).to(clean.device)
-                losses.append(objective.losses(network, clean, sigma, noise).mean())
+                losses.append(objective.losses(network, clean, draws, noise).mean())
         return float(torch.stack(losses).mean())
 
     @torch.no_grad()

@@ -51,7 +51,7 @@ def test_activations_are_those_of_a_whole_step(training: Training) -> None:
 
     clean = training.data.learnt.batch(0, range(2), 32)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        training.objective.losses(training.network, clean, torch.ones(2), torch.zeros_like(clean)).sum()
+        training.objective.losses(training.network, clean, torch.ones(2, 1), torch.zeros_like(clean)).sum()
     weights = {parameter.untyped_storage().data_ptr() for parameter in training.weights.parameters()}
     expected = sum(storage.nbytes() for address, storage in held.items() if address not in weights)
     assert estimate(training).activation_bytes == pytest.approx(expected, rel=0.1)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from priors.training.camera import photographs
 from priors.training.config import TrainingError
-from priors.training.objective import EdmObjective, NoiseMapObjective, camera_profile, network_dtype
+from priors.training.objective import EdmObjective, NoiseMapObjective, network_dtype
 from priors.training.processes import training_device
 from tests.priors.training.tiny import CPU, tiny
 
@@ -26,11 +27,12 @@ def test_the_loss_is_the_weighted_error_of_the_denoiser(objective: EdmObjective)
     """Karras et al. 2022, equation 2 and table 1: lambda(sigma) |D(clean + noise) - clean|^2."""
     rng = torch.Generator().manual_seed(0)
     clean, noise = torch.rand(4, 3, 8, 8, generator=rng) * 2 - 1, torch.randn(4, 3, 8, 8, generator=rng)
-    sigma = torch.tensor([0.01, 0.3, 2.0, 60.0])
+    draws = torch.tensor([-2.0, 0.0, 1.0, 3.0])[:, None]
+    sigma = objective.levels(draws[:, 0])
     denoised = objective.denoise(network, clean + sigma.reshape(-1, 1, 1, 1) * noise, sigma)
     weight = (sigma**2 + 0.5**2) / (sigma * 0.5) ** 2
     expected = weight * (denoised - clean).square().mean(dim=(1, 2, 3))
-    torch.testing.assert_close(objective.losses(network, clean, sigma, noise), expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(objective.losses(network, clean, draws, noise), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_levels_are_log_normal_within_their_range(objective: EdmObjective) -> None:
@@ -47,9 +49,9 @@ def test_bfloat16_is_for_the_network_alone(objective: EdmObjective) -> None:
         return seen[-1]
 
     half = EdmObjective(objective.config, torch.bfloat16)
-    loss = half.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1), torch.ones(1, 3, 8, 8))
+    loss = half.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1, 1), torch.ones(1, 3, 8, 8))
     assert (seen[0].dtype, loss.dtype) == (torch.bfloat16, torch.float32)
-    full = objective.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1), torch.ones(1, 3, 8, 8))
+    full = objective.losses(convolution, torch.zeros(1, 3, 8, 8), torch.ones(1, 1), torch.ones(1, 3, 8, 8))
     assert seen[1].dtype == torch.float32
     torch.testing.assert_close(loss, full, rtol=0.02, atol=0)
 
@@ -75,25 +77,22 @@ def noise_map() -> NoiseMapObjective:
 
 
 def test_a_denoiser_that_answers_the_noise_has_no_loss(noise_map: NoiseMapObjective) -> None:
-    """Of either kind: white in the first sample, of a camera in the second; and the map that it is told is true."""
+    """Of either kind: white in the first sample, a photograph in the second; and no more is told than a level each."""
     rng = torch.Generator().manual_seed(0)
-    clean, noise = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1, torch.randn(2, 3, 16, 16, generator=rng)
-    sigma = torch.tensor([0.1, 0.3])
-    losses = noise_map.losses(lambda y, level: y - clean, clean, sigma, noise)
-    torch.testing.assert_close(losses, torch.zeros(2), atol=1e-10, rtol=0)
-    losses = noise_map.losses(lambda y, level: level * noise, clean, sigma, noise)
-    torch.testing.assert_close(losses, torch.zeros(2), atol=1e-10, rtol=0)
-    removes_nothing = noise_map.losses(lambda y, level: torch.zeros_like(y), clean, sigma, noise)
-    white = (sigma[0] * noise[0]).square().mean() / sigma[0]
-    torch.testing.assert_close(removes_nothing[0], white)
-    assert removes_nothing[1] > 0
+    clean, white = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1, torch.randn(2, 3, 16, 16, generator=rng)
+    draws = torch.randn(2, noise_map.draws, generator=rng)
+    sigma = noise_map.levels(draws[:, 0])
+    noisy, truth, told = photographs(clean[1::2], sigma[1::2], white[1::2], draws[1::2, 1:])
 
+    def exact(y: Tensor, level: Tensor) -> Tensor:
+        torch.testing.assert_close(level, torch.cat([sigma[:1], told]))
+        torch.testing.assert_close(y[1:], noisy)
+        return torch.cat([y[:1] - clean[:1], y[1:] - truth])
 
-def test_the_noise_of_a_camera_grows_with_the_brightness() -> None:
-    """Its variance is linear in the brightness: a tenth in black, 1 in mid-grey, and 1.9 in white."""
-    flat = torch.tensor([-1.0, 0.0, 1.0]).reshape(3, 1, 1, 1).expand(3, 3, 20, 28)
-    expected = torch.tensor([0.1, 1.0, 1.9]).sqrt().reshape(3, 1, 1, 1).expand(3, 1, 20, 28)
-    torch.testing.assert_close(camera_profile(flat), expected)
+    torch.testing.assert_close(noise_map.losses(exact, clean, draws, white), torch.zeros(2), atol=1e-10, rtol=0)
+    removes_nothing = noise_map.losses(lambda y, level: torch.zeros_like(y), clean, draws, white)
+    torch.testing.assert_close(removes_nothing[0], (sigma[0] * white[0]).square().mean() / sigma[0])
+    torch.testing.assert_close(removes_nothing[1], (noisy - truth).square().mean() / sigma[1])
 
 
 def test_its_denoiser_takes_the_noise_off(noise_map: NoiseMapObjective) -> None:
