@@ -21,6 +21,7 @@ from solvers.discrepancy import adapted, expected_residual, gain
 from solvers.fill import filled_image
 from solvers.levels import geometric_levels
 from solvers.noise import NoiseStream
+from solvers.operators.base import is_linear
 from solvers.operators.identity import Identity
 from solvers.query import Problem, Query, Solution, Solver
 from solvers.robust import SCALE_MIN, student_t_prox
@@ -37,6 +38,8 @@ prior's. An exact measurement is exact to floating point, not rounded to 8 bits:
 Ten crops of 64 pixels, Gaussian blur of 1.6 pixels, PSNR in dB with 1e-3, 1e-4 and 1e-5: exact 31.8, 32.9, 34.2;
 rounded to 8 bits and declared 31.1, 31.2, 31.2, but undeclared 30.6, 25.1, 15.0. Super-resolution does not mind.
 """
+COARSE_RHO_MIN = 1e-3
+"""The same where the operator is not linear: what clips or rounds is not exact beyond it."""
 JITTER = 0.1
 """Noise added to a measurement that is denoised directly, as a fraction of its own: no two calls are the same."""
 
@@ -107,7 +110,7 @@ def data_step(problem: Problem, settings: FastSettings) -> Callable[[Tensor, flo
     if settings.likelihood == "student_t":
         scale, freedom = max(sigma_y, SCALE_MIN * gain(operator)), settings.degrees_of_freedom
         return lambda v, sigma, weight: student_t_prox(operator, y, v, scale, sigma, freedom, weight)
-    floor = RHO_MIN * gain(operator) ** 2
+    floor = RHO_MIN * gain(operator) ** 2 if is_linear(operator) else COARSE_RHO_MIN
     return lambda v, sigma, weight: operator.prox(y, v, max(weight * (sigma_y / sigma) ** 2, floor))
 
 

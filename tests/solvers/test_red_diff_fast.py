@@ -13,7 +13,7 @@ from solvers.noise import NoiseStream
 from solvers.operators import Downsample, Identity, Mask, Operator
 from solvers.query import Problem
 from solvers.red_diff import RedDiffParameters, red_diff, settings_of
-from solvers.red_diff_fast import JITTER, RHO_MIN, SIGMA_END, SIGMA_MAX, data_step
+from solvers.red_diff_fast import COARSE_RHO_MIN, JITTER, RHO_MIN, SIGMA_END, SIGMA_MAX, data_step
 from solvers.symmetry import SYMMETRIES, apply
 from tests.solvers.parts import Cubic, Dimmed, Silence, operators, problem, queries
 
@@ -72,6 +72,15 @@ def test_an_exact_measurement_is_met(kind):
     task = problem(operators()[kind], sigma_y=0.0)
     solution = drive(red_diff(task, RedDiffParameters(), NoiseStream(0)), MIXTURE.denoise)
     assert solution.data_residual < 10 * RHO_MIN * 0.1
+
+
+@pytest.mark.parametrize(("operator", "least"), [(SMALL["box"], RHO_MIN / 4), (Cubic((1, 4, 4)), COARSE_RHO_MIN)])
+def test_the_least_weight_of_the_prior(operator, least):
+    """In units of the operator's squared norm, 1/4 for means over 2 x 2 pixels; of one that is not linear as it is."""
+    task = problem(operator, sigma_y=0.0)
+    v = 0.1 * torch.ones(1, 1, 4, 4, dtype=torch.float64)
+    step = data_step(task, settings_of(RedDiffParameters()))
+    assert torch.equal(step(v, 0.3, 1.0), operator.prox(task.measurement, v, least))
 
 
 def test_noise_comes_in_pairs_of_opposite_sign():
