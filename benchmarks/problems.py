@@ -30,7 +30,7 @@ class Task:
 
 def box_hole(height: int, width: int) -> Mask:
     """A quarter of the side in the middle."""
-    return Mask(holes.box(height, width, height * 3 // 8, width * 3 // 8, height // 4, width // 4))
+    return Mask(holes.box(height, width, height // 4, width // 4))
 
 
 TASKS = (

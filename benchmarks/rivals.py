@@ -27,7 +27,6 @@ from priors.base import Prior
 from solvers.catalogue import NEEDS_GRADIENT, SOLVERS
 from solvers.metrics import psnr, ssim
 from solvers.noise import NoiseStream
-from solvers.operators import Blur
 from solvers.presets import preset
 from solvers.query import Problem, Query, Solver
 
@@ -44,7 +43,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "daps": ("daps", {}),
 }
 Values = dict[str, float]
-TUNED = ("red_diff paper 100", "ddnm", "diffpir")
+TUNED = ("red_diff paper 100", "diffpir")
 LENT = {"red_diff paper 1000": "red_diff paper 100"}
 """Methods that take the values of another."""
 
@@ -81,14 +80,10 @@ def parameters_of(
     if given.get("mode") == "fast":
         found = preset(task.preset, "fast", problem.sigma_y)
         return name, dataclasses.replace(found, symmetry=prior.info.symmetries)
-    tuned = {field: value for field, value in (values or {}).items() if field != "damping"}
-    return name, SOLVERS[name].parameters(**given, **tuned)
+    return name, SOLVERS[name].parameters(**given, **(values or {}))
 
 
 def solver_of(prior: Prior, method: str, task: Task, problem: Problem, seed: int, values: Values) -> Solver:
-    if "damping" in values:
-        operator = dataclasses.replace(problem.operator, damping=values["damping"])
-        problem = dataclasses.replace(problem, operator=operator)
     name, parameters = parameters_of(method, prior, task, problem, values)
     return SOLVERS[name].solve(problem, parameters, NoiseStream(seed))
 
@@ -116,28 +111,20 @@ def solve(bench: Bench, method: str, task: Task, sigma01: float, trials: list[tu
     return found
 
 
-def tried(method: str, task: Task, sigma01: float) -> list[Values]:
-    """What a method of `TUNED` is tuned over.
-
-    The paper's mode where the published settings and those of others lie. DDNM has only the damping of the
-    pseudo-inverse of a blur: how exactly it takes the measurement.
-    """
+def tried(method: str, sigma01: float) -> list[Values]:
+    """What a method of `TUNED` is tuned over: where the published settings and those of others lie."""
     match method:
         case "red_diff paper 100":
             weights = (0.1, 0.5, 2.0) if sigma01 else (0.015, 0.06, 0.25)
             grid = {"prior_weight": weights, "learning_rate": (0.02, 0.1, 0.5)}
-        case "ddnm":
-            grid = {"damping": (0.001, 0.1, 0.3, 1.0)} if isinstance(task.operator(64, 64, 0), Blur) else {}
         case "diffpir":
-            grid = {"prior_weight": (1.0, 4.0, 16.0), "renoise": (0.3, 1.0), "sigma_max": (0.5, 10.0)}
+            grid = {"prior_weight": (1.0, 4.0, 16.0), "renoise": (0.3, 1.0), "sigma_max": (0.5, 2.0)}
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 def tune(bench: Bench, method: str, task: Task, sigma01: float) -> Values:
     """The best of what is tried."""
-    candidates = tried(method, task, sigma01)
-    if len(candidates) == 1:
-        return candidates[0]
+    candidates = tried(method, sigma01)
     trials = [(crop, values) for values in candidates for crop in bench.training]
     scores = torch.tensor([found.psnr for found in solve(bench, method, task, sigma01, trials)])
     return candidates[int(scores.reshape(len(candidates), -1).mean(1).argmax())]
