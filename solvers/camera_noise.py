@@ -83,7 +83,7 @@ def estimate_camera_noise(image: Tensor) -> CameraNoise:
     read = torch.stack([energy[chosen].mean() for chosen in flattest])
     means = torch.stack([brightness[group].mean() for group in groups])
     variances = _limit(read, means)
-    if not float(variances.mean()) > 0:
+    if not float(variances.mean()) > TINY:  # not even rounding
         return CameraNoise(0.0, 1.0, 0.0, 0.0, 0.0)
     colours = _opponent(residual)
     grey = colours[torch.cat(flattest), 0].unflatten(-1, (SIDE, SIDE))

@@ -29,7 +29,10 @@ KAPPA = 2.0
 
 Of 0.5, 1, 2 and 4 the best on training photographs through simulated cameras."""
 WEIGHTS = ((7, 0.5), (18, 1.0), (35, 2.0))
-"""lambda by sigma on [0, 255]: the paper's three values in the middle of their ranges."""
+"""lambda by sigma on [0, 255]: the paper's three values in the middle of their ranges. Below them it goes on to fall:
+crisp pictures with little noise have more to lose than to gain."""
+LEAST = 1.0
+"""Level on [0, 255] from which down lambda stays."""
 WHITE = 0.2
 """Correlation of neighbours below which noise is white. Simulated cameras (demosaicing, blur, JPEG) have 0.34 and
 more; white noise from 15 of 255 on shows up to 0.1, for the texture that is read with it."""
@@ -161,9 +164,9 @@ def published_weight(level: float) -> float:
 
 
 def prior_weight(sigma: float) -> float:
-    """lambda for noise of `sigma` on the [-1, 1] scale; ln lambda is linear in ln sigma between WEIGHTS."""
+    """lambda for noise of `sigma` on the [-1, 1] scale; ln lambda is linear in ln sigma, up to the last of WEIGHTS."""
     level = sigma * 127.5
     lower, middle, upper = WEIGHTS
     (a, b) = (lower, middle) if level < middle[0] else (middle, upper)
-    share = min(max(math.log(max(level, 1e-6) / a[0]) / math.log(b[0] / a[0]), 0.0), 1.0)
+    share = min(math.log(max(level, LEAST) / a[0]) / math.log(b[0] / a[0]), 1.0)
     return math.exp(math.log(a[1]) + share * math.log(b[1] / a[1]))

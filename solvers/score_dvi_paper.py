@@ -18,7 +18,7 @@ variances four times as large: queries, answers and the solution are converted a
 
 Pictures of more than 256 pixels a side are solved tile by tile, which bounds the memory, to 1.1 GB on a CPU: networks
 train on a tile as they do on a small picture. It takes `iterations` calls per component and tile, of `draws` rows each,
-and for each of them 3 seconds of one core to train on a whole tile, on which all other jobs of an engine wait.
+and for each of them 3 seconds of one core to train on a whole tile, for which another job of an engine may wait once.
 """
 
 from collections.abc import Generator, Iterator

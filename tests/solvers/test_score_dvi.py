@@ -91,7 +91,16 @@ def test_a_parameter_of_another_mode_is_named(mode, name, value):
 
 @pytest.mark.parametrize(
     ("level", "expected"),
-    [(0.0, 0.5), (3, 0.5), (7, 0.5), (math.sqrt(7 * 18), 0.5**0.5), (18, 1.0), (35, 2.0), (90, 2.0)],
+    [
+        (0.0, 0.1198799),
+        (1, 0.1198799),
+        (3, 0.2684783),
+        (7, 0.5),
+        (math.sqrt(7 * 18), 0.5**0.5),
+        (18, 1.0),
+        (35, 2.0),
+        (90, 2.0),
+    ],
 )
 def test_stronger_noise_has_a_stronger_prior(level, expected):
     assert prior_weight(level / 127.5) == pytest.approx(expected)
