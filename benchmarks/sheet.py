@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument(
         "--tuned-in",
         nargs="+",
-        default=["rivals-paper", "rivals", "rivals-noisy"],
+        default=["rivals"],
         help="names of the tables that tell parameters",
     )
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "restorations.png")
