@@ -5,20 +5,18 @@ the sensor has spread it: Poisson and Gaussian noise on a linear Bayer mosaic (F
 Poissonian-Gaussian Noise Modeling and Fitting for Single-Image Raw-Data"), white balance, gamma, blur and JPEG.
 """
 
-import io
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+
+from priors.training.camera import jpeg
+from priors.training.sensor import demosaiced
 
 GAMMA = 2.2
 BALANCE = (2.0, 1.0, 1.6)
 """Gains of the three channels in daylight."""
-CROSS = torch.tensor([[0.0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
-SQUARE = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
 
 
 @dataclass(frozen=True)
@@ -70,10 +68,7 @@ def rounded(x: Tensor) -> Tensor:
 
 
 def compressed(x: Tensor, quality: int) -> Tensor:
-    pixels = ((x[0].clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
-    return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return jpeg(x[0].clamp(-1, 1), quality)[None]
 
 
 def _develop(camera: Camera, sensor: Tensor, gains: Tensor) -> Tensor:
@@ -87,14 +82,7 @@ def _demosaic(sensor: Tensor, differences: bool) -> Tensor:
     """Keeps one channel a pixel, RGGB, and interpolates the others."""
     sites = torch.zeros_like(sensor)
     sites[:, 0, ::2, ::2] = sites[:, 1, ::2, 1::2] = sites[:, 1, 1::2, ::2] = sites[:, 2, 1::2, 1::2] = 1
-    green = _filtered((sensor * sites)[:, 1:2], CROSS)
-    base = green if differences else torch.zeros_like(green)
-    red, blue = (base + _filtered((sensor - base)[:, c : c + 1] * sites[:, c : c + 1], SQUARE) for c in (0, 2))
-    return torch.cat([red, green, blue], 1)
-
-
-def _filtered(plane: Tensor, kernel: Tensor) -> Tensor:
-    return functional.conv2d(functional.pad(plane, (1, 1, 1, 1), mode="reflect"), kernel[None, None])
+    return demosaiced(sensor * sites, sites, torch.tensor(differences).reshape(1, 1, 1, 1))
 
 
 def _smooth(x: Tensor, deviation: float) -> Tensor:
