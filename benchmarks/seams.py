@@ -1,8 +1,8 @@
-"""Does a large deblurred picture show where it was cut? `python -m benchmarks.seams --image FILE`.
+"""Does a large restored picture show where it was cut? `python -m benchmarks.seams --images FILE...`.
 
-A photograph is blurred by a Gaussian of 1.6 pixels with noise of 0.01, and restored by the engine as a worker does it.
-A seam is the mean absolute second difference across the borders of the tiles divided by that elsewhere; the same of the
-photograph tells how much of it is in the picture. Memory is what the process grew by at its peak.
+Photographs are damaged, with noise of 0.01, and restored by the engine as a worker does it. A seam is the mean absolute
+second difference across the borders of the tiles divided by that elsewhere; the same of the photograph tells how much
+of it is in the picture. Memory is what the process grew by at its peak.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.cuttings import Borders, both_sides
-from benchmarks.problems import TASKS, measure
+from benchmarks.problems import TASKS, Task, measure
 from benchmarks.processes import peak_mib
-from benchmarks.report import publish
+from benchmarks.report import Row, publish
 from benchmarks.served import folder_of, served
 from benchmarks.side_by_side import restart_peak
 from benchmarks.tiling import bend
@@ -48,33 +48,45 @@ def borders_of(x: Tensor, prior: Prior) -> tuple[int, Borders]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seams", description=__doc__.split("\n")[0])
-    parser.add_argument("--image", type=Path, required=True)
+    parser.add_argument("--images", type=Path, nargs="+", required=True, help="photographs")
     parser.add_argument("--width", type=int, default=1500, help="of the centre crop")
     parser.add_argument("--height", type=int, default=1000)
-    parser.add_argument("--task", choices=[task.label for task in TASKS], default="deblur Gaussian")
+    parser.add_argument(
+        "--tasks", nargs="+", choices=[task.label for task in TASKS], default=["deblur Gaussian", "inpaint 50 %"]
+    )
     parser.add_argument("--calls", type=int, default=20)
     parser.add_argument("--prior", help="default: that of the service")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     name, prior = folder_of(arguments.prior).name, served(arguments.prior)
-    truth = centre(arguments.image, arguments.height, arguments.width)
-    task = next(task for task in TASKS if task.label == arguments.task)
+    engine = Engine(lambda _: prior, "cpu")
+    rows = []
+    for path in arguments.images:
+        truth = centre(path, arguments.height, arguments.width)
+        for task in (task for task in TASKS if task.label in arguments.tasks):
+            rows.append({"image": path.name} | measured(engine, name, prior, task, truth, arguments.calls))
+            print(rows[-1], flush=True)
+    engine.stop(drain=True)
+    ratio = float(np.mean([row["seam"] / row["seam of the photograph"] for row in rows]))
+    publish("seams", rows, {"prior": prior.info.name, "mean of seam over that of the photograph": ratio})
+
+
+def measured(engine: Engine, name: str, prior: Prior, task: Task, truth: Tensor, calls: int) -> Row:
+    """One restoration of a photograph, (1, 3, H, W) on [-1, 1], as a row of the table."""
     problem = measure(task, truth, 0.01, 0)
     parameters = preset(task.preset, "fast", problem.sigma_y)
-    parameters = dataclasses.replace(parameters, symmetry=prior.info.symmetries, steps=arguments.calls)
-    engine = Engine(lambda _: prior, "cpu")
+    parameters = dataclasses.replace(parameters, symmetry=prior.info.symmetries, steps=calls)
     held, began = restart_peak(), time.process_time()
     x = engine.submit("job", lambda: red_diff(problem, parameters, NoiseStream(0)), name).result().solution.x
     seconds, mib = time.process_time() - began, peak_mib() - held
-    engine.stop(drain=True)
     element = last_element(parameters)
     seen, photograph = apply(x, element), apply(truth, element)  # as the network saw them last
     tile, borders = borders_of(seen, prior)
-    row = {
+    return {
         "task": task.label,
         "width": truth.shape[-1],
         "height": truth.shape[-2],
-        "calls": arguments.calls,
+        "calls": calls,
         "tile": tile,
         "seam": bend(seen, borders),
         "seam of the photograph": bend(photograph, borders),
@@ -83,8 +95,6 @@ def main() -> None:
         "core s": seconds,
         "peak MiB": mib,
     }
-    settings_out = {"image": arguments.image.name, "prior": prior.info.name}
-    publish("seams", [row], settings_out)
 
 
 def last_element(parameters: RedDiffParameters) -> int:
