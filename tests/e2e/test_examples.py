@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -30,13 +31,21 @@ def run(script: str, *arguments: str | Path, service: Service) -> str:
 
 
 def test_inpaint(service: Service, tmp_path: Path) -> None:
+    """A whole picture: `test_readme` restores corners."""
     run("inpaint.py", PICTURES / "scratched.png", PICTURES / "mask.png", tmp_path / "out.png", service=service)
-    assert Image.open(tmp_path / "out.png").size == (384, 256)
+    before, after = (
+        np.asarray(Image.open(path).convert("RGB")) for path in (PICTURES / "scratched.png", tmp_path / "out.png")
+    )
+    unknown = np.asarray(Image.open(PICTURES / "mask.png"))
+    assert after.shape == (256, 384, 3)
+    assert (after[~unknown] == before[~unknown]).all()
+    assert (after[unknown] != before[unknown]).any(axis=-1).mean() > 0.95
 
 
 def test_upscale(service: Service, tmp_path: Path) -> None:
-    run("upscale.py", PICTURES / "small.png", tmp_path / "out.png", service=service)
-    assert Image.open(tmp_path / "out.png").size == (384, 256)
+    Image.open(PICTURES / "small.png").crop((0, 0, 64, 48)).save(tmp_path / "small.png")
+    run("upscale.py", tmp_path / "small.png", tmp_path / "out.png", service=service)
+    assert Image.open(tmp_path / "out.png").size == (128, 96)
 
 
 def test_batch_denoise(service: Service, tmp_path: Path) -> None:

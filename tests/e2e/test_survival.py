@@ -69,8 +69,9 @@ def submit(http: httpx.Client, steps: int = STEPS) -> str:
     return answer.json()["id"]
 
 
-def job(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    return http.get(f"/v1/jobs/{job_id}").json()
+def job(http: httpx.Client, job_id: str, wait_s: float = 0) -> dict[str, Any]:
+    """As it is, or as it has become after so long at most."""
+    return http.get(f"/v1/jobs/{job_id}", params={"wait": wait_s}).json()
 
 
 def wait_until_in_the_middle(http: httpx.Client, job_id: str) -> None:
@@ -81,7 +82,7 @@ def wait_until_in_the_middle(http: httpx.Client, job_id: str) -> None:
 def finish(http: httpx.Client, job_id: str) -> dict[str, Any]:
     def has_ended() -> bool:
         try:
-            return job(http, job_id)["status"] not in ("queued", "running")
+            return job(http, job_id, wait_s=10)["status"] not in ("queued", "running")
         except httpx.TransportError:  # the API died with our connection
             return False
 
