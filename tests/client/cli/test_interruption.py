@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.client.fake_service import FakeService
 
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 300
+PATIENCE_S = 120
 """For one process, on a machine that has other things to do: only one that hangs comes near it."""
 pytestmark = pytest.mark.timeout(4 * PATIENCE_S)
 
@@ -27,6 +28,14 @@ def folder(tmp_path: Path) -> Path:
         (source / f"{number}-quick.png").write_bytes(b"quick %d" % number)
         (source / f"{number}-slow.png").write_bytes(b"slow %d" % number)
     return source
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """A run of the tests in the background of a script ignores interrupts, and its children would inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def start(service: FakeService, source: Path) -> subprocess.Popen:
