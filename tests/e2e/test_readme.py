@@ -1,4 +1,4 @@
-"""The README's examples, run exactly as they are written, against the real service."""
+"""The README's examples, run exactly as they are written, and the scripts of `examples/`, against the real service."""
 
 import json
 import os
@@ -32,13 +32,14 @@ def snippets(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with running_service(tmp_path_factory.mktemp("data")) as service:
+    """With a models folder of the user's own, empty so far: the bundled prior must still be there."""
+    with running_service(tmp_path_factory.mktemp("data"), models_dir=str(tmp_path_factory.mktemp("models"))) as service:
         yield service
 
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`examples/`, its large pictures cut to a corner: `test_examples` restores one whole."""
+    """`examples/`, its large pictures cut to a corner: `test_a_script_fills_a_whole_picture` takes all of one."""
     examples = tmp_path_factory.mktemp("checkout") / "examples"
     shutil.copytree(ROOT / "examples", examples)
     for name, shrinking in {"scratched": 1, "mask": 1, "original": 1, "small": 2}.items():
@@ -57,10 +58,15 @@ def folder(tmp_path: Path, examples: Path) -> Path:
     return tmp_path
 
 
-def run(code: list[str], folder: Path, service: Service) -> None:
+def run(code: list[str | Path], folder: Path, service: Service) -> str:
     environment = os.environ | {"REDIFFUSE_URL": service.url, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(code, cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_script(name: str, *arguments: str | Path, folder: Path, service: Service) -> str:
+    return run([sys.executable, ROOT / "examples" / name, *arguments, "--url", service.url], folder, service)
 
 
 def complete(folder: Path, service: Service) -> None:
@@ -85,16 +91,20 @@ def check(folder: Path) -> None:
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("RGB")).astype(int)
         if path.name.startswith("restored"):
-            known = ~np.asarray(Image.open(pictures / "mask.png"))
-            before = np.asarray(Image.open(pictures / "scratched.png").convert("RGB")).astype(int)
-            assert (pixels[known] == before[known]).all()
-            assert (pixels[~known] != before[~known]).any(axis=-1).mean() > 0.95
+            check_restored(pixels, pictures)
         elif path.name.startswith("large"):
             assert pixels.shape == (96, 128, 3)
         else:
             before = np.asarray(Image.open(pictures / "noisy" / path.name).convert("RGB")).astype(int)
             assert pixels.shape == before.shape
             assert roughness(pixels) < 0.5 * roughness(before)
+
+
+def check_restored(pixels: np.ndarray, pictures: Path) -> None:
+    known = ~np.asarray(Image.open(pictures / "mask.png"))
+    before = np.asarray(Image.open(pictures / "scratched.png").convert("RGB")).astype(int)
+    assert (pixels[known] == before[known]).all()
+    assert (pixels[~known] != before[~known]).any(axis=-1).mean() > 0.95
 
 
 def roughness(pixels: np.ndarray) -> float:
@@ -119,3 +129,24 @@ def test_shell_example(code: str, folder: Path, service: Service) -> None:
 def test_python_example(code: str, folder: Path, service: Service) -> None:
     run([sys.executable, "-c", code.replace("http://127.0.0.1:8000", service.url)], folder, service)
     check(folder)
+
+
+def test_a_script_fills_a_whole_picture(folder: Path, service: Service) -> None:
+    inputs = PICTURES / "scratched.png", PICTURES / "mask.png"
+    run_script("inpaint.py", *inputs, folder / "out.png", folder=folder, service=service)
+    with Image.open(folder / "out.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert pixels.shape == (256, 384, 3)
+    check_restored(pixels, PICTURES)
+
+
+def test_a_script_makes_a_picture_larger(folder: Path, service: Service) -> None:
+    small = folder / "examples" / "pictures" / "small.png"
+    run_script("upscale.py", small, folder / "out.png", folder=folder, service=service)
+    assert Image.open(folder / "out.png").size == (128, 96)
+
+
+def test_a_script_denoises_a_folder(folder: Path, service: Service) -> None:
+    said = run_script("batch_denoise.py", PICTURES / "noisy", folder / "out", folder=folder, service=service)
+    assert "2 cleaned, 0 found clean, 0 failed" in said
+    assert {path.name for path in (folder / "out").glob("*.png")} == {"mountain-1.png", "mountain-2.png"}
