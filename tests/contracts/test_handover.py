@@ -1,7 +1,6 @@
 """Jobs prefer the worker that has their prior warm: real worker processes, on SQLite and on PostgreSQL."""
 
 import signal
-import subprocess
 
 import pytest
 import sqlalchemy as sa
@@ -10,12 +9,13 @@ from service.database import handovers, jobs
 from service.queue.base import NewJob
 from service.queue.dbos_queue import DbosQueue
 from service.queue.holdings import Holdings
+from tests.service.queue.forks import Fork
 from tests.service.queue.processes import Sleepers, wait_for, wait_until_ended
 
 PRIOR = {"prior": "p", "prior_digest": "d"}
 
 
-def warm_and_cold_worker(queue: DbosQueue, sleepers: Sleepers, **settings: object) -> tuple[subprocess.Popen, int]:
+def warm_and_cold_worker(queue: DbosQueue, sleepers: Sleepers, **settings: object) -> tuple[Fork, int]:
     """The warm one, and the process id of the cold one."""
     warm = sleepers.worker(**settings)
     wait_for(lambda: queue.depth().workers == 1, "the first worker")

@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from uuid import uuid4
 
 from service.queue.base import JobRecord, NewJob
 from service.queue.dbos_queue import DbosQueue
+from tests.service.queue.forks import Fork
 
 ROOT = Path(__file__).parents[3]
 PATIENCE_S = 60.0
@@ -27,23 +27,23 @@ class Sleepers:
         self.folder = folder
         self.journal = folder / "journal"
         self.journal.touch()
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._workers: list[Fork] = []
+        self._supervisors: list[Fork] = []
 
-    def worker(self, **settings: object) -> subprocess.Popen[bytes]:
-        return self._start("tests.service.queue.sleepy_worker", settings)
+    def worker(self, **settings: object) -> Fork:
+        self._workers.append(self._start("tests.service.queue.sleepy_worker", settings))
+        return self._workers[-1]
 
-    def supervisor(self, **settings: object) -> subprocess.Popen[bytes]:
-        return self._start("tests.service.queue.sleepy_supervisor", settings)
+    def supervisor(self, **settings: object) -> Fork:
+        self._supervisors.append(self._start("tests.service.queue.sleepy_supervisor", settings))
+        return self._supervisors[-1]
 
-    def _start(self, module: str, settings: dict[str, object]) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, settings: dict[str, object]) -> Fork:
         named = {"database_url": self.database_url, "data_dir": self.folder, "concurrency": 4, "lease_s": 20} | settings
         environment = os.environ | {f"REDIFFUSE_{name.upper()}": str(value) for name, value in named.items()}
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, env=environment, stderr=log)
-        self._started.append(process)
-        return process
+        return Fork(module, environment, self.folder / "log")
 
-    def freeze(self, process: subprocess.Popen[bytes]) -> None:
+    def freeze(self, process: Fork) -> None:
         """Stop it in between its writes: a process that is frozen while it holds SQLite's lock holds up all others."""
         process.send_signal(signal.SIGSTOP)
         while not all(_is_writable(path) for path in self.folder.glob("*.sqlite")):
@@ -52,11 +52,12 @@ class Sleepers:
             process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
-        for process in self._started:
-            if process.poll() is None:
-                process.send_signal(signal.SIGCONT)
-                process.terminate()
-        for process in self._started:
+        """Workers on their own are killed, since their jobs may sleep on; supervisors end their workers first."""
+        for process in self._workers:
+            process.kill()
+        for process in self._supervisors:
+            process.terminate()
+        for process in [*self._workers, *self._supervisors]:
             try:
                 process.wait(30)
             except subprocess.TimeoutExpired:
