@@ -24,6 +24,7 @@ from service.context import Context
 from service.queue.dbos_queue import DbosQueue
 from service.queue.schema import prepare
 from service.settings import Settings
+from tests.service.queue.forks import Fork
 
 ROOT = Path(__file__).parent.parent.parent
 MANIFEST = {
@@ -139,19 +140,18 @@ def running_worker(settings: Settings) -> Iterator[None]:
     """
     prepare(settings.resolved_database_url)
     queue = DbosQueue(settings.resolved_database_url)
-    command = [sys.executable, "-m", "tests.service.copying_worker"]
     environment = environment_of(settings) | {"REDIFFUSE_DRAIN_S": "0"}
-    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
-        try:
-            give_up_at = time.monotonic() + 60
-            while not queue.depth().workers:
-                assert process.poll() is None and time.monotonic() < give_up_at
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            process.wait(30)
-    queue.close()
+    process = Fork("tests.service.copying_worker", environment, settings.data_dir / "worker.log")
+    try:
+        give_up_at = time.monotonic() + 60
+        while not queue.depth().workers:
+            assert process.poll() is None and time.monotonic() < give_up_at
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+        queue.close()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One API with a worker for all tests that need jobs to run, and fresh ones without for the rest."""
+"""One API with a worker for all tests of a module that need jobs to run, and fresh ones without for the rest."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ import pytest
 from tests.service.api import Api, MakeApi, running_api, running_worker, settings_in
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """Jobs run here."""
+    """Jobs run here. Not for the session: a worker that waits asks the database ten times a second."""
     settings = settings_in(tmp_path_factory.mktemp("working"))
     with running_worker(settings), running_api(settings) as running:
         yield running

@@ -14,7 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MODULES = ["tests.service.queue.sleepy_worker", "tests.service.queue.sleepy_supervisor"]
+MODULES = [
+    "tests.service.queue.sleepy_worker",
+    "tests.service.queue.sleepy_supervisor",
+    "tests.service.copying_worker",
+]
 
 forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload([__name__, *MODULES])
