@@ -11,7 +11,7 @@ serve: .venv/base
 
 # two processes: the tests wait a lot, and each of them starts processes of its own
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev
 	$(BIN)/ruff check .

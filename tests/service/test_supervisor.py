@@ -33,11 +33,6 @@ def test_it_does_not_listen_to_the_world_without_a_key(tmp_path: Path) -> None:
     assert ended.returncode == 1 and "REDIFFUSE_API_KEYS" in ended.stderr and "Traceback" not in ended.stderr
 
 
-def test_it_loads_no_torch() -> None:
-    code = "import sys, service.supervisor; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, check=False).returncode == 0
-
-
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_second_interrupt_stops_at_once_and_blames_no_job(queue: DbosQueue, sleepers: Sleepers) -> None:
     supervisor = sleepers.supervisor(drain_s=1000)
