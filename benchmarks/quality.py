@@ -2,7 +2,7 @@
 
 Each picture is cropped at its centre, damaged with a fixed seed and restored by the same code that the service runs
 (`service.formulate` and a preset). PSNR and SSIM are of the clipped picture on [0, 1]. `--priors A B` restores every
-damaged picture, with its noise and mask, with each of the priors: `--priors natural-v0 natural-v1`.
+damaged picture, with its noise and mask, with each of the priors; `--presets fast balanced quality` by each preset.
 """
 
 import argparse
@@ -88,6 +88,13 @@ def restore(case: Case, prior: Prior, preset: str, seed: int) -> np.ndarray:
     return to_image_range(drive(formulation.start(), prior.denoise).x)
 
 
+class Way(NamedTuple):
+    """To restore."""
+
+    prior: Prior
+    preset: str
+
+
 class Score(NamedTuple):
     """One picture restored in one way."""
 
@@ -102,32 +109,31 @@ def score(restored: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     return float(psnr(image, reference, data_range=2)), float(ssim(image, reference, data_range=2))
 
 
-def compare(
-    case: Case, truth: np.ndarray, priors: Sequence[Prior], preset: str, seed: int
-) -> tuple[list[np.ndarray], list[Score]]:
-    """The same damage restored with each prior, and lastly by the classical method."""
-    ways = [lambda prior=prior: restore(case, prior, preset, seed) for prior in priors] + [case.baseline]
+def compare(case: Case, truth: np.ndarray, ways: Sequence[Way], seed: int) -> tuple[list[np.ndarray], list[Score]]:
+    """The same damage restored in each way, and lastly by the classical method."""
+    solvers = [lambda way=way: restore(case, way.prior, way.preset, seed) for way in ways] + [case.baseline]
     pictures, scores = [], []
-    for way in ways:
+    for solver in solvers:
         began = time.perf_counter()
         with torch.inference_mode():
-            pictures.append(way())
+            pictures.append(solver())
         seconds = time.perf_counter() - began
         scores.append(Score(*score(pictures[-1], truth), seconds))
     return pictures, scores
 
 
-def table(folder: str, task: str, baseline_name: str, priors: Sequence[str], found: list[list[Score]]) -> list[Row]:
-    """A row for each prior. found: for each picture, the scores of the priors and of the classical method."""
-    scores = np.array(found)  # (pictures, priors + 1, 3)
+def table(folder: str, task: str, baseline_name: str, ways: Sequence[Way], found: list[list[Score]]) -> list[Row]:
+    """A row for each way. found: for each picture, the scores of the ways and of the classical method."""
+    scores = np.array(found)  # (pictures, ways + 1, 3)
     *means, baseline = scores.mean(axis=0).tolist()
     rows = []
-    for number, (prior, mean) in enumerate(zip(priors, means, strict=True)):
+    for number, (way, mean) in enumerate(zip(ways, means, strict=True)):
         wins = (scores[:, number, 0] > scores[:, -1, 0]).sum()
         row = {
             "set": folder,
             "task": task,
-            "prior": prior,
+            "prior": way.prior.info.name,
+            "preset": way.preset,
             "PSNR": mean[0],
             "SSIM": mean[1],
             "seconds": mean[2],
@@ -137,7 +143,7 @@ def table(folder: str, task: str, baseline_name: str, priors: Sequence[str], fou
             "gain dB": mean[0] - baseline[0],
             "wins": f"{wins}/{len(found)}",
         }
-        beside = {f"over {priors[0]} dB": mean[0] - means[0][0]} if number else {}
+        beside = {"over the first dB": mean[0] - means[0][0]} if number else {}
         rows.append(row | beside)
     return rows
 
@@ -148,17 +154,18 @@ def main() -> None:
     parser.add_argument("--priors", nargs="+", help="names, compared with the first; default: that of the service")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each folder")
     parser.add_argument("--side", type=int, default=256, help="side of the centre crop")
-    parser.add_argument("--preset", default="fast", choices=["fast", "balanced", "quality"])
+    parser.add_argument("--presets", nargs="+", default=["fast"], choices=["fast", "balanced", "quality"])
     parser.add_argument("--save", type=Path, help="folder for the pictures themselves")
+    parser.add_argument("--name", default="quality", help="of the file of results")
     arguments = parser.parse_args()
     priors = [served(name) for name in dict.fromkeys(arguments.priors or [None])]
-    names = [prior.info.name for prior in priors]
+    ways = [Way(prior, preset) for prior in priors for preset in dict.fromkeys(arguments.presets)]
     scores: dict[tuple[str, str, str], list[list[Score]]] = defaultdict(list)
     for folder in arguments.images:
         for index, path in enumerate(sorted(folder.glob("*.png"))[:: arguments.every]):
             truth = centre_crop(np.asarray(Image.open(path).convert("RGB"), np.float32) / 255, arguments.side)
             for case in cases(truth, seed=index):
-                pictures, found = compare(case, truth, priors, arguments.preset, seed=index)
+                pictures, found = compare(case, truth, ways, seed=index)
                 scores[folder.name, case.label, case.baseline_name].append(found)
                 if arguments.save:
                     name = f"{folder.name}-{path.stem}-{case.label.replace(' ', '_').replace('/', '-')}.png"
@@ -166,10 +173,9 @@ def main() -> None:
     rows = [
         row
         for (folder_name, label, baseline_name), found in scores.items()
-        for row in table(folder_name, label, baseline_name, names, found)
+        for row in table(folder_name, label, baseline_name, ways, found)
     ]
-    settings_out = {"side": arguments.side, "every": arguments.every, "preset": arguments.preset}
-    publish(f"quality-{arguments.preset}", rows, settings_out | {"priors": names})
+    publish(arguments.name, rows, {"side": arguments.side, "every": arguments.every})
 
 
 def save(pictures: list[np.ndarray], path: Path) -> None:
