@@ -24,7 +24,7 @@ MEASURED = (
 )
 OBJECTIVES = {
     "unet": "EDM loss (Karras et al. 2022)",
-    "noise-map": "squared error over the level, half of the noise white, half that of photographs",
+    "noise-map": "squared error over the level; white noise, even and uneven, noise of photographs, and both together",
 }
 """By the network of a training."""
 A_GUESS = "* A restored region is a plausible guess, not a record of what was there."

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from priors.network import PatchedUNet, build_unet, unet_config
 from priors.noise_map import NoiseMapUNet
 from priors.parameterisation import TIME_MAPS, edm_preconditioning
-from priors.training.camera import DRAWS, photographs
 from priors.training.config import TrainingConfig
+from priors.training.samples import DRAWS, samples
 
 
 class Objective(Protocol):
@@ -101,18 +101,15 @@ class NoiseMapObjective(_Levels):
     """A denoiser that is told the noise level of every pixel: squared error over sigma.
 
     The error that cannot be avoided grows with sigma a little more than in proportion, so that every level counts
-    about alike in dB. Every second sample has white noise, the others are photographs.
+    about alike in dB.
     """
 
     draws = 1 + DRAWS
 
     def losses(self, network: Callable[..., Tensor], clean: Tensor, draws: Tensor, white: Tensor) -> Tensor:
         sigma = self.levels(draws[:, 0])
-        level = sigma.reshape(-1, 1, 1, 1)
-        noisy, truth, told = clean + level * white, clean.clone(), sigma.clone()
-        if len(clean) > 1:
-            noisy[1::2], truth[1::2], told[1::2] = photographs(clean[1::2], sigma[1::2], white[1::2], draws[1::2, 1:])
-        error = noisy - truth - self._run(network, noisy, told)
+        shown = samples(clean, sigma, white, draws[:, 1:])
+        error = shown.noisy - shown.truth - self._run(network, shown.noisy, shown.told)
         return error.square().mean(dim=(1, 2, 3)) / sigma
 
     def denoise(self, network: Callable[..., Tensor], noisy: Tensor, sigma: Tensor) -> Tensor:

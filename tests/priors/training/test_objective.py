@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from priors.training.camera import photographs
 from priors.training.config import TrainingError
 from priors.training.objective import EdmObjective, NoiseMapObjective, network_dtype
 from priors.training.processes import training_device
+from priors.training.samples import samples
 from tests.priors.training.tiny import CPU, tiny
 
 
@@ -77,22 +77,20 @@ def noise_map() -> NoiseMapObjective:
 
 
 def test_a_denoiser_that_answers_the_noise_has_no_loss(noise_map: NoiseMapObjective) -> None:
-    """Of either kind: white in the first sample, a photograph in the second; and no more is told than a level each."""
     rng = torch.Generator().manual_seed(0)
-    clean, white = torch.rand(2, 3, 16, 16, generator=rng) * 2 - 1, torch.randn(2, 3, 16, 16, generator=rng)
-    draws = torch.randn(2, noise_map.draws, generator=rng)
+    clean, white = torch.rand(3, 3, 16, 16, generator=rng) * 2 - 1, torch.randn(3, 3, 16, 16, generator=rng)
+    draws = torch.randn(3, noise_map.draws, generator=rng)
     sigma = noise_map.levels(draws[:, 0])
-    noisy, truth, told = photographs(clean[1::2], sigma[1::2], white[1::2], draws[1::2, 1:])
+    shown = samples(clean, sigma, white, draws[:, 1:])
 
     def exact(y: Tensor, level: Tensor) -> Tensor:
-        torch.testing.assert_close(level, torch.cat([sigma[:1], told]))
-        torch.testing.assert_close(y[1:], noisy)
-        return torch.cat([y[:1] - clean[:1], y[1:] - truth])
+        torch.testing.assert_close(level, shown.told)
+        torch.testing.assert_close(y, shown.noisy)
+        return shown.noisy - shown.truth
 
-    torch.testing.assert_close(noise_map.losses(exact, clean, draws, white), torch.zeros(2), atol=1e-10, rtol=0)
+    torch.testing.assert_close(noise_map.losses(exact, clean, draws, white), torch.zeros(3), atol=1e-10, rtol=0)
     removes_nothing = noise_map.losses(lambda y, level: torch.zeros_like(y), clean, draws, white)
-    torch.testing.assert_close(removes_nothing[0], (sigma[0] * white[0]).square().mean() / sigma[0])
-    torch.testing.assert_close(removes_nothing[1], (noisy - truth).square().mean() / sigma[1])
+    torch.testing.assert_close(removes_nothing, (shown.noisy - shown.truth).square().mean((1, 2, 3)) / sigma)
 
 
 def test_its_denoiser_takes_the_noise_off(noise_map: NoiseMapObjective) -> None:
