@@ -28,11 +28,9 @@ KAPPA = 2.0
 """beta0 / (sigma^2 b8): a likelihood that takes pixels for independent counts correlated data b8 times over.
 
 Of 0.5, 1, 2 and 4 the best on training photographs through simulated cameras."""
-WEIGHTS = ((7, 0.5), (18, 1.0), (35, 2.0))
-"""lambda by sigma on [0, 255]: the paper's three values in the middle of their ranges. Below them it goes on to fall:
-crisp pictures with little noise have more to lose than to gain."""
-LEAST = 1.0
-"""Level on [0, 255] from which down lambda stays."""
+WEIGHTS = ((18, 1.0), (35, 2.0))
+"""lambda by sigma on [0, 255], constant beyond on either side. The paper's two larger values: less than 1 for weak
+noise was behind on training photographs that were enlarged and then taken by simulated cameras."""
 WHITE = 0.2
 """Correlation of neighbours below which noise is white. Simulated cameras (demosaicing, blur, JPEG) have 0.34 and
 more; white noise from 15 of 255 on shows up to 0.1, for the texture that is read with it."""
@@ -164,9 +162,7 @@ def published_weight(level: float) -> float:
 
 
 def prior_weight(sigma: float) -> float:
-    """lambda for noise of `sigma` on the [-1, 1] scale; ln lambda is linear in ln sigma, up to the last of WEIGHTS."""
-    level = sigma * 127.5
-    lower, middle, upper = WEIGHTS
-    (a, b) = (lower, middle) if level < middle[0] else (middle, upper)
-    share = min(math.log(max(level, LEAST) / a[0]) / math.log(b[0] / a[0]), 1.0)
-    return math.exp(math.log(a[1]) + share * math.log(b[1] / a[1]))
+    """lambda for noise of `sigma` on the [-1, 1] scale; ln lambda is linear in ln sigma between the WEIGHTS."""
+    (weak, low), (strong, high) = WEIGHTS
+    share = math.log(max(sigma * 127.5, weak) / weak) / math.log(strong / weak)
+    return low * (high / low) ** min(share, 1.0)
