@@ -26,13 +26,11 @@ from service.progress import ProgressReport, finished
 from service.queue.base import Claim, JobFailed, Json, Reporter, WorkerBroken
 from service.settings import Settings
 from service.storage import BlobMissing, Storage, input_key
-from solvers import score_dvi
 from solvers.calibration import read_calibrations
 from solvers.catalogue import DENOISERS
 from solvers.operators.base import OperatorError
 from solvers.query import Solution, SolverDiverged
 from solvers.red_diff import RedDiffParameters, settings_of
-from solvers.score_dvi import ScoreDviParameters
 from solvers.symmetry import SYMMETRIES
 
 PRIORITY_WEIGHT = {"high": 4.0, "normal": 2.0, "low": 1.0}
@@ -173,7 +171,7 @@ class Restorer:
         return {
             "artifacts": made,
             "warnings": listed((*picture.warnings, *encoded.warnings)),
-            "parameters": parameters_of(formulation),
+            "parameters": parameters_of(formulation, solution),
             "worker": {"device": str(self.engine.device)},
             **figures(outcome, measured),
         }
@@ -208,15 +206,12 @@ def samples_of(solution: Solution) -> Tensor:
     return solution.x if solution.samples is None else solution.samples
 
 
-def parameters_of(formulation: Formulation) -> Json:
+def parameters_of(formulation: Formulation, solution: Solution) -> Json:
     """Every parameter that the solver worked with."""
     parameters = formulation.parameters
     if isinstance(parameters, RedDiffParameters):
         return {"mode": parameters.mode, **asdict(settings_of(parameters))}
-    if isinstance(parameters, ScoreDviParameters):
-        found = score_dvi.noise_of(formulation.problem)
-        return {"mode": parameters.mode, **asdict(score_dvi.settings_of(parameters, formulation.problem, found))}
-    return asdict(parameters)
+    return asdict(parameters) if solution.settings is None else solution.settings
 
 
 def further_priors(request: Json) -> list[PriorId]:

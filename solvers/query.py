@@ -6,6 +6,7 @@ returns a `Solution`. It owns its state, and knows neither the prior nor the oth
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -68,6 +69,8 @@ class Solution:
     trusted it: 1 / sqrt(phi), where it is estimated."""
     samples: Tensor | None = None
     """(S, C, H, W), posterior samples or particles, where they were asked for."""
+    settings: dict[str, Any] | None = None
+    """What the solver worked with, where that depends on what it found in the measurement."""
 
 
 Solver = Generator[Query, Tensor, Solution]

@@ -103,9 +103,11 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
         raise ValueError("ScoreDVI denoises one picture at a time")
     found = noise_of(problem)
     metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8}
+    chosen = settings_of(params, problem, found)
+    told = {"mode": params.mode, **dataclasses.asdict(chosen)}
     if params.beta0 is None and is_clean(problem, found):
-        return Solution(y, 0.0, metrics | {"sweeps": 0.0})
-    match settings_of(params, problem, found):
+        return Solution(y, 0.0, metrics | {"sweeps": 0.0}, settings=told)
+    match chosen:
         case PaperSettings() as settings:
             solver = score_dvi_paper(problem, settings, noise)
         case DiffusionSettings() as settings:
@@ -115,7 +117,7 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
         case settings:
             solver = score_dvi_fast(problem, settings, noise)
     solution = yield from solver
-    return dataclasses.replace(solution, metrics=metrics | solution.metrics)
+    return dataclasses.replace(solution, metrics=metrics | solution.metrics, settings=told)
 
 
 def noise_of(problem: Problem) -> CameraNoise:
