@@ -1,4 +1,4 @@
-"""The classical methods that a restoration has to beat. scikit-image is needed for two of them, bm3d for one."""
+"""The classical methods that a restoration has to beat. scikit-image is needed for three of them, bm3d for one."""
 
 import numpy as np
 from PIL import Image
@@ -34,3 +34,13 @@ def block_matching(rgb01: np.ndarray, sigma_255: float) -> np.ndarray:
     from bm3d import bm3d_rgb
 
     return bm3d_rgb(rgb01, sigma_255 / 255)
+
+
+def wiener(rgb01: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Wiener deconvolution that finds its own weights (Orieux et al. 2010), a channel at a time."""
+    from skimage.restoration import unsupervised_wiener
+
+    margin = 4 * max(kernel.shape)  # it takes pictures to be periodic
+    padded = np.pad(rgb01, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")
+    planes = [unsupervised_wiener(padded[..., c], kernel, rng=0, clip=False)[0] for c in range(3)]
+    return np.stack(planes, axis=-1)[margin:-margin, margin:-margin].astype(np.float32)

@@ -26,6 +26,8 @@ from priors.base import Prior
 from service.formulate import PriorFacts, formulate, to_image_range, to_solver_range
 from solvers.drive import drive
 from solvers.metrics import psnr, ssim
+from solvers.operators import kernels
+from solvers.operators.blur import Blur
 from solvers.operators.downsample import Downsample
 from solvers.operators.holes import free_form, random_pixels
 
@@ -77,6 +79,26 @@ def cases(truth: np.ndarray, seed: int) -> Iterator[Case]:
             damaged,
             None,
             lambda y=damaged, s=sigma_255: baselines.non_local_means(y, s),
+        )
+    yield from blurred(truth, seed)
+
+
+def blurred(truth: np.ndarray, seed: int) -> Iterator[Case]:
+    """By a Gaussian and by a path of motion, with noise of 0.01."""
+    height, width = truth.shape[:2]
+    for label, kernel, request in (
+        ("deblur Gaussian 1.6", kernels.gaussian(1.6), {"kind": "gaussian", "width": 1.6}),
+        ("deblur line 15", kernels.line(15, 30), {"kind": "motion", "length": 15, "angle": 30}),
+    ):
+        operator = Blur((3, height, width), kernel)
+        damaged = noisy(to_image_range(operator.forward(to_solver_range(truth, CPU))), 2.55, seed)
+        yield Case(
+            label,
+            "Wiener",
+            {"task": "deblur", "kernel": request, "noise": {"sigma_255": 2.55}},
+            damaged,
+            None,
+            lambda y=damaged, k=kernel: baselines.wiener(y, k.numpy()),
         )
 
 
@@ -155,6 +177,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each folder")
     parser.add_argument("--side", type=int, default=256, help="side of the centre crop")
     parser.add_argument("--presets", nargs="+", default=["fast"], choices=["fast", "balanced", "quality"])
+    parser.add_argument("--tasks", nargs="+", choices=["inpaint", "super_resolution", "denoise", "deblur"])
     parser.add_argument("--save", type=Path, help="folder for the pictures themselves")
     parser.add_argument("--name", default="quality", help="of the file of results")
     arguments = parser.parse_args()
@@ -165,6 +188,8 @@ def main() -> None:
         for index, path in enumerate(sorted(folder.glob("*.png"))[:: arguments.every]):
             truth = centre_crop(np.asarray(Image.open(path).convert("RGB"), np.float32) / 255, arguments.side)
             for case in cases(truth, seed=index):
+                if case.request["task"] not in (arguments.tasks or [case.request["task"]]):
+                    continue
                 pictures, found = compare(case, truth, ways, seed=index)
                 scores[folder.name, case.label, case.baseline_name].append(found)
                 if arguments.save:
