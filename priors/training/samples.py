@@ -46,16 +46,13 @@ def samples(clean: Tensor, sigma: Tensor, white: Tensor, draws: Tensor) -> Sampl
     standard normal."""
     kind, share = torch.special.ndtr(draws[:, :2]).unbind(1)
     ends = WHITE, WHITE + UNEVEN, WHITE + UNEVEN + PHOTOGRAPHS
-    uneven, photograph, estimate = (
-        (kind >= ends[0]) & (kind < ends[1]),
-        (kind >= ends[1]) & (kind < ends[2]),
-        kind >= ends[2],
-    )
-    clean = enlarged(clean, torch.special.ndtr(draws[:, 5]), photograph | estimate)
+    seen, estimate = kind >= ends[1], kind >= ends[2]
+    uneven, photograph = (kind >= ends[0]) & ~seen, seen & ~estimate
+    clean = enlarged(clean, torch.special.ndtr(draws[:, 5]), seen)
     other = white.flip(0, 2, 3)  # independent of the noise of the same pixel
     strength = VARIATION * draws[:, 2] * (uneven | estimate)
     level = sigma[:, None, None, None] * profile(clean, other, strength, draws[:, 3:5])
-    noisy, truth, seen = clean.clone(), clean.clone(), photograph | estimate
+    noisy, truth = clean.clone(), clean.clone()
     if seen.any():
         deviation = torch.where(estimate, LEFT * share * sigma, sigma)
         noisy[seen], truth[seen], told = photographs(clean[seen], deviation[seen], other[seen], draws[seen, 6:])
