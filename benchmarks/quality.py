@@ -24,14 +24,15 @@ from benchmarks.report import Row, publish
 from benchmarks.served import served
 from priors.base import Prior
 from service.formulate import PriorFacts, formulate, to_image_range, to_solver_range
+from service.operators import build_kernel
 from solvers.drive import drive
 from solvers.metrics import psnr, ssim
-from solvers.operators import kernels
 from solvers.operators.blur import Blur
 from solvers.operators.downsample import Downsample
 from solvers.operators.holes import free_form, random_pixels
 
 CPU = torch.device("cpu")
+TASKS = ["inpaint", "super_resolution", "denoise", "deblur"]
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ def cases(truth: np.ndarray, seed: int) -> Iterator[Case]:
 
 
 def blurred(truth: np.ndarray, seed: int) -> Iterator[Case]:
-    """By a Gaussian and by a path of motion, with noise of 0.01."""
+    """By a Gaussian and along a line, with noise of 0.01. The service builds the kernel, here as in `restore`."""
     height, width = truth.shape[:2]
-    for label, kernel, request in (
-        ("deblur Gaussian 1.6", kernels.gaussian(1.6), {"kind": "gaussian", "width": 1.6}),
-        ("deblur line 15", kernels.line(15, 30), {"kind": "motion", "length": 15, "angle": 30}),
+    for label, request in (
+        ("deblur Gaussian 1.6", {"kind": "gaussian", "width": 1.6}),
+        ("deblur line 15", {"kind": "motion", "length": 15, "angle": 30}),
     ):
+        kernel = build_kernel(request, np.asarray)  # no kernel of these is loaded
         operator = Blur((3, height, width), kernel)
         damaged = noisy(to_image_range(operator.forward(to_solver_range(truth, CPU))), 2.55, seed)
         yield Case(
@@ -177,7 +179,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of each folder")
     parser.add_argument("--side", type=int, default=256, help="side of the centre crop")
     parser.add_argument("--presets", nargs="+", default=["fast"], choices=["fast", "balanced", "quality"])
-    parser.add_argument("--tasks", nargs="+", choices=["inpaint", "super_resolution", "denoise", "deblur"])
+    parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     parser.add_argument("--save", type=Path, help="folder for the pictures themselves")
     parser.add_argument("--name", default="quality", help="of the file of results")
     arguments = parser.parse_args()
@@ -188,7 +190,7 @@ def main() -> None:
         for index, path in enumerate(sorted(folder.glob("*.png"))[:: arguments.every]):
             truth = centre_crop(np.asarray(Image.open(path).convert("RGB"), np.float32) / 255, arguments.side)
             for case in cases(truth, seed=index):
-                if case.request["task"] not in (arguments.tasks or [case.request["task"]]):
+                if case.request["task"] not in arguments.tasks:
                     continue
                 pictures, found = compare(case, truth, ways, seed=index)
                 scores[folder.name, case.label, case.baseline_name].append(found)
