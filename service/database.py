@@ -4,12 +4,16 @@ import sqlite3
 import time
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import event
 
 CONNECT_TIMEOUT_S = 5
 BUSY_TIMEOUT_S = 30
 """How long a writer of SQLite waits for another."""
+IDLE_TRANSACTION_S = 10
+"""When PostgreSQL ends a session that waits inside a transaction: its process is frozen, or its host is gone, and what
+it has locked would hold up the recovery of its own jobs."""
 
 metadata = sa.MetaData()
 
@@ -157,7 +161,24 @@ def connect(url: str) -> sa.Engine:
         # the queue library keeps its tables in a schema of PostgreSQL; SQLite has no schemas
         return engine.execution_options(schema_translate_map={"dbos": None})
     url = sa.make_url(url).set(drivername="postgresql+psycopg")
-    return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "handle_error", _as_away, retval=True)
+    return engine
+
+
+def _prepare_postgresql(connection: psycopg.Connection, _record: object) -> None:
+    # not among the `options` of the connection: a pooler between us and the server may refuse those
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S}s'")
+    connection.commit()  # the pool's roll-back would undo it
+
+
+def _as_away(context: sa.ExceptionContext) -> sa.exc.OperationalError | None:
+    """Whose session was ended so sees a database that went away; the driver calls this one an internal error."""
+    error = context.original_exception
+    if not isinstance(error, psycopg.errors.IdleInTransactionSessionTimeout):
+        return None
+    return sa.exc.OperationalError(context.statement, context.parameters, error, connection_invalidated=True)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -11,6 +11,7 @@ import structlog
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, PortableWorkflowError
 from dbos import error as dbos_error
 
+from service.database import IDLE_TRANSACTION_S
 from service.queue.base import Equipment, JobFailed, Json, WorkerBroken
 from service.queue.dbos_queue import DbosQueue
 from service.queue.gate import Gate
@@ -86,6 +87,7 @@ class DbosWorker:
             "run_migrations": False,  # `prepare` did it
             "log_level": "WARNING",
             "sys_db_pool_size": 5,
+            "sys_db_idle_transaction_timeout_sec": IDLE_TRANSACTION_S,
         }
         dbos = DBOS(config=config)
 

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from service.queue.dbos_queue import DbosQueue
 from service.worker import EXIT_FENCED
 from tests.service.queue.processes import Sleepers, wait_for, wait_until_ended
@@ -122,6 +124,18 @@ def test_a_frozen_worker_is_declared_dead_and_stops_when_it_wakes(queue: DbosQue
     assert frozen.wait(30) == EXIT_FENCED
     time.sleep(0.3)  # what it might still have written
     assert queue.get_many([job.id for job in jobs]) == records
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite is freed with its process alone
+def test_a_worker_that_froze_in_a_transaction_holds_up_nobody(queue: DbosQueue, sleepers: Sleepers) -> None:
+    frozen = sleepers.worker(lease_s=2)
+    job = sleepers.job("sleep", s=1.0)
+    queue.submit([job])
+    wait_for(lambda: sleepers.notes("start"), "the start")
+    sleepers.freeze_writing(frozen, queue)
+    sleepers.worker(lease_s=2)
+    (record,) = wait_until_ended(queue, [job])
+    assert (record.status, record.attempt) == ("succeeded", 2)
 
 
 def test_a_drain_finishes_what_is_short_and_gives_back_what_is_long(queue: DbosQueue, sleepers: Sleepers) -> None:

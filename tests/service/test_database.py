@@ -1,8 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
+from service import database
 from service.database import connect, create_tables, executors, metadata
 
 
@@ -34,3 +36,19 @@ def test_any_spelling_of_a_postgresql_url_takes_the_driver_that_is_installed() -
     for scheme in ("postgresql", "postgresql+psycopg", "postgresql+psycopg2"):
         engine = connect(f"{scheme}://user:secret@host:1/name")
         assert engine.driver == "psycopg"
+
+
+def test_a_process_that_froze_in_a_transaction_holds_up_nobody(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "IDLE_TRANSACTION_S", 1)
+    engine = connect(f"{postgres_url}/template1")
+    with engine.connect() as frozen, engine.connect() as other:
+        frozen.execute(sa.text("SELECT pg_advisory_xact_lock(2)"))
+        other.execute(sa.text("SET LOCAL lock_timeout = '60s'"))
+        other.execute(sa.text("SELECT pg_advisory_xact_lock(2)"))
+        other.rollback()
+        with pytest.raises(sa.exc.OperationalError, match="idle-in-transaction"):
+            frozen.execute(sa.text("SELECT 1"))
+        assert frozen.invalidated
+    engine.dispose()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
+import sqlalchemy as sa
+
 from service.queue.base import JobRecord, NewJob
 from service.queue.dbos_queue import DbosQueue
 from tests.service.queue.forks import Fork
@@ -50,6 +52,21 @@ class Sleepers:
             process.send_signal(signal.SIGCONT)
             time.sleep(0.02)
             process.send_signal(signal.SIGSTOP)
+
+    def freeze_writing(self, process: Fork, queue: DbosQueue) -> None:
+        """Stop it inside of a transaction that has locked the row of a job, on PostgreSQL."""
+        writes = "state = 'idle in transaction' AND query LIKE 'UPDATE jobs%' AND datname = current_database()"
+
+        def caught() -> bool:
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.002)  # the server takes note of what it was sent
+            with queue.engine.connect() as connection:
+                if connection.execute(sa.text(f"SELECT 1 FROM pg_stat_activity WHERE {writes}")).scalar():
+                    return True
+            process.send_signal(signal.SIGCONT)
+            return False
+
+        wait_for(caught, "a write to be caught in", pause_s=0.003)
 
     def stop(self) -> None:
         """Workers on their own are killed, since their jobs may sleep on; supervisors end their workers first."""
@@ -96,11 +113,11 @@ def _is_writable(database: Path) -> bool:
     return True
 
 
-def wait_for(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S) -> None:
+def wait_for(condition: Callable[[], object], what: str, within_s: float = PATIENCE_S, pause_s: float = 0.05) -> None:
     give_up_at = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < give_up_at, f"waited {within_s} s in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(pause_s)
 
 
 def wait_until_ended(queue: DbosQueue, jobs: Sequence[NewJob], within_s: float = PATIENCE_S) -> list[JobRecord]:
