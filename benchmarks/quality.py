@@ -100,7 +100,7 @@ def blurred(truth: np.ndarray, seed: int) -> Iterator[Case]:
             {"task": "deblur", "kernel": request, "noise": {"sigma_255": 2.55}},
             damaged,
             None,
-            lambda y=damaged, k=kernel: baselines.wiener(y, k.numpy()),
+            lambda y=damaged, k=kernel: baselines.wiener(y, k.numpy(), truth),
         )
 
 
