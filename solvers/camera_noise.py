@@ -7,7 +7,6 @@ alone, and their autocovariance says how it is correlated.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,31 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvers.noise_level import CLIPPED, LEAST_CLIPPED, estimate_sigma, haar
+from solvers.flat_blocks import SIDE, FlatBlocks, flat_blocks, flattest_of, limited, opponent, projector
+from solvers.noise_level import estimate_sigma, haar
 
-SIDE = 16
-"""Of a block, in pixels: four times as far as the noise of a camera is correlated."""
-STRIDE = 8
-MOST_BLOCKS = 4096
-"""Larger pictures are read at a wider stride; the level needs no more."""
-BRIGHTNESSES = 8
-"""Groups of blocks of like brightness, in each of which the flattest are taken."""
-BLOCKS_EACH = 64
-"""There are fewer groups where they would not have as many."""
-FLATTEST = 0.03
-"""Fraction of the blocks of a group that its level is read from."""
-FEWEST = 4
 FLAT = 0.2
 """Fraction of the blocks that is taken to be flat: the flattest are the lowest FLATTEST / FLAT of so many."""
-STEEPEST, RISE = 1.1, 3.0
-"""Largest ratio of the variances of neighbouring brightnesses, and the logarithm by which it grows for each unit that
-they are apart on the [-1, 1] scale; beyond it the larger one is texture."""
 WINDOW = 8
 """Of b8."""
 LONGEST = 20.0
 """Largest b8 of a camera; what is correlated further is shading or texture."""
-OPPONENT = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
-"""Grey and the two differences of colour, each to be scaled to length 1."""
 COLOURLESS = 0.5 / 127.5
 """A picture is grey where both differences of colour stay below this in nine of ten blocks."""
 MOST_GREY = 4.0
@@ -61,6 +44,8 @@ class CameraNoise:
     """64 Var(mean of 8 x 8 pixels) / Var(pixel): 1 for white noise, 5 to 17 for photographs."""
     neighbour: float
     """Correlation of neighbouring pixels, mean of both directions."""
+    diagonal: float
+    """The same of pixels that touch at a corner."""
     fine: float
     """Standard deviation of the diagonal Haar band on the [-1, 1] scale: `sigma` for white noise."""
     evidence: float
@@ -75,59 +60,38 @@ def estimate_camera_noise(image: Tensor) -> CameraNoise:
     """
     if min(image.shape[-2:]) < SIDE:
         sigma = estimate_sigma(image)
-        return CameraNoise(sigma, 1.0, 0.0, sigma, math.inf)
-    brightness, residual = _blocks(image.float())
-    energy = residual.square().mean((1, 2))  # (B,)
-    groups = brightness.argsort().chunk(max(1, min(BRIGHTNESSES, len(energy) // BLOCKS_EACH)))
-    flattest = _flattest(energy, groups)
-    read = torch.stack([energy[chosen].mean() for chosen in flattest])
-    means = torch.stack([brightness[group].mean() for group in groups])
-    variances = _limit(read, means)
-    if not float(variances.mean()) > TINY:  # not even rounding
-        return CameraNoise(0.0, 1.0, 0.0, 0.0, 0.0)
-    colours = _opponent(residual)
-    grey = colours[torch.cat(flattest), 0].unflatten(-1, (SIDE, SIDE))
-    uneven = _unevenness(grey)
-    colour = _least_colour(colours, groups, means)
-    evidence = colour / uneven / _directedness(grey)
+        return CameraNoise(sigma, 1.0, 0.0, 0.0, sigma, math.inf)
+    return camera_noise_of(flat_blocks(image))
+
+
+def camera_noise_of(blocks: FlatBlocks) -> CameraNoise:
+    """The same, of a picture whose blocks are known."""
+    if not float(blocks.variances.mean()) > TINY:  # not even rounding
+        return CameraNoise(0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+    grey = opponent(blocks.residual)[torch.cat(blocks.flattest), 0].unflatten(-1, (SIDE, SIDE))
+    uneven = unevenness(grey)
+    colour = _least_colour(blocks)
+    evidence = colour / uneven / directedness(grey)
     noise = torch.cat(
         [
-            residual[chosen] / own.sqrt()
-            for chosen, own, limited in zip(flattest, read, variances, strict=True)
-            if limited == own and own > 0
+            blocks.residual[chosen] / own.sqrt()
+            for chosen, own, lowered in zip(blocks.flattest, blocks.read, blocks.variances, strict=True)
+            if lowered == own and own > 0
         ]
     ).unflatten(-1, (SIDE, SIDE))  # (n, C, 16, 16), variance 1
     covariance = _autocovariance(noise)  # lags -7 to 7
     correlation = covariance / covariance[WINDOW - 1, WINDOW - 1]
-    kept = _autocovariance(_projector().unflatten(-1, (SIDE, SIDE))[:, None])
+    kept = _autocovariance(projector().unflatten(-1, (SIDE, SIDE))[:, None])
     b8 = float((correlation * _triangle()).sum() / (kept / kept[WINDOW - 1, WINDOW - 1] * _triangle()).sum())
     b8 = min(max(b8, 1.0), LONGEST)
-    lowest = _lowest_mean(_degrees(noise), min(1.0, sum(map(len, flattest)) / len(energy) / FLAT))
+    lowest = _lowest_mean(_degrees(noise), min(1.0, sum(map(len, blocks.flattest)) / len(blocks.residual) / FLAT))
     # The plane takes the lowest three of 256 frequencies, which hold b8 times their share
-    sigma = math.sqrt(float(variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)) * min(1.0, EVEN / uneven)
+    sigma = math.sqrt(float(blocks.variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)) * min(1.0, EVEN / uneven)
     sigma = min(sigma, MOST_GREY * colour)
     neighbour = float(correlation[WINDOW - 1, WINDOW] + correlation[WINDOW, WINDOW - 1]) / 2
+    diagonal = float(correlation[WINDOW, WINDOW] + correlation[WINDOW, WINDOW - 2]) / 2
     fine = sigma * math.sqrt(float(haar(noise)[3].square().mean()))
-    return CameraNoise(sigma, b8, neighbour, fine, evidence)
-
-
-def _blocks(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B,) and what a plane leaves (B, C, 256) of the blocks, those left out that lost noise to clipping."""
-    height, width = image.shape[-2:]
-    stride = max(STRIDE, math.ceil(math.sqrt(height * width / MOST_BLOCKS)))
-    blocks = functional.unfold(image[0][:, None], SIDE, stride=stride).permute(2, 0, 1)  # (B, C, 256)
-    clipped = (blocks.abs() >= CLIPPED).float().mean((1, 2))
-    blocks = blocks[clipped <= max(0.02, float(clipped.quantile(LEAST_CLIPPED)))]
-    return blocks.mean((1, 2)), blocks @ _projector().to(blocks)
-
-
-@cache
-def _projector() -> Tensor:
-    """(256, 256), takes mean and slopes from a block."""
-    ramp, one = torch.linspace(-1, 1, SIDE), torch.ones(SIDE)
-    planes = torch.stack([torch.outer(one, one), torch.outer(ramp, one), torch.outer(one, ramp)]).flatten(1)
-    planes = planes / planes.norm(dim=1, keepdim=True)
-    return torch.eye(SIDE**2) - planes.T @ planes
+    return CameraNoise(sigma, b8, neighbour, diagonal, fine, evidence)
 
 
 @cache
@@ -145,53 +109,34 @@ def _autocovariance(blocks: Tensor) -> Tensor:
     return (lags[: 2 * WINDOW - 1, : 2 * WINDOW - 1] / torch.outer(pairs, pairs)).cpu()
 
 
-def _flattest(energy: Tensor, groups: Sequence[Tensor]) -> list[Tensor]:
-    """Indices of the blocks of each group with the least energy."""
-    counts = [min(len(group), max(round(FLATTEST * len(group)), FEWEST)) for group in groups]
-    return [
-        group[energy[group].topk(count, largest=False).indices] for group, count in zip(groups, counts, strict=True)
-    ]
-
-
-def _opponent(residual: Tensor) -> Tensor:
-    """(B, C, 256), in grey and differences of colour where there are three channels."""
-    if residual.shape[1] != 3:
-        return residual
-    return functional.normalize(torch.tensor(OPPONENT), dim=1).to(residual) @ residual
-
-
-def _unevenness(grey: Tensor) -> float:
+def unevenness(grey: Tensor) -> float:
     """Standard deviation over mean of the energies of the quarters of a block, (n, 16, 16); mean over the blocks."""
     quarters = functional.avg_pool2d(grey.square(), SIDE // 2).flatten(1)  # (n, 4)
     return max(float((quarters.std(1) / quarters.mean(1).clamp(min=TINY)).mean()), TINY)
 
 
-def _directedness(grey: Tensor) -> float:
+def directedness(grey: Tensor) -> float:
     """Difference over sum of the eigenvalues of the structure tensor of a block, (n, 16, 16); mean over the blocks."""
     across, down = grey.diff(dim=2)[:, 1:], grey.diff(dim=1)[:, :, 1:]
     xx, yy, xy = ((a * b).mean((1, 2)) for a, b in ((across, across), (down, down), (across, down)))
     return max(float(((xx - yy).square() + 4 * xy.square()).sqrt().div((xx + yy).clamp(min=TINY)).mean()), TINY)
 
 
-def _least_colour(colours: Tensor, groups: Sequence[Tensor], means: Tensor) -> float:
-    """Level of the weaker difference of colour, (B, 3, 256), where there is least of it; of grey in a grey picture."""
-    energies = colours.square().mean(2).T  # (C, B)
-    grey = len(energies) < 3 or bool((energies[1:].quantile(0.9, dim=1) < COLOURLESS**2).all())
+def _least_colour(blocks: FlatBlocks) -> float:
+    """Level of the weaker difference of colour where there is least of it; of grey in a grey picture."""
+    energies = opponent(blocks.residual).square().mean(2).T  # (C, B)
     levels = [
-        _limit(torch.stack([energy[chosen].mean() for chosen in _flattest(energy, groups)]), means).mean()
-        for energy in (energies[:1] if grey else energies[1:])
+        limited(
+            torch.stack([energy[chosen].mean() for chosen in flattest_of(energy, blocks.groups)]), blocks.brightness
+        ).mean()
+        for energy in (energies[:1] if is_colourless(energies) else energies[1:])
     ]
     return float(torch.stack(levels).min().sqrt())
 
 
-def _limit(variances: Tensor, brightness: Tensor) -> Tensor:
-    """Noise changes slowly with the brightness: no variance is more than a certain multiple of that of a neighbour."""
-    ratios = STEEPEST * (RISE * brightness.diff()).exp()
-    for _ in variances:
-        below = torch.cat([variances[:1], ratios * variances[:-1]])
-        above = torch.cat([ratios * variances[1:], variances[-1:]])
-        variances = torch.minimum(variances, torch.minimum(below, above))
-    return variances
+def is_colourless(energies: Tensor) -> bool:
+    """Whether a picture is grey, by the energies of grey and the differences of colour in its blocks, (C, B)."""
+    return len(energies) < 3 or bool((energies[1:].quantile(0.9, dim=1) < COLOURLESS**2).all())
 
 
 def _degrees(noise: Tensor) -> float:

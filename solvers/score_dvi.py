@@ -10,10 +10,11 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from solvers.camera_noise import CameraNoise, estimate_camera_noise
+from solvers.camera_noise import CameraNoise
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
+from solvers.noise_reading import read_camera_noise
 from solvers.operators.identity import Identity
 from solvers.parameters import bounded, check_fields, check_mode
 from solvers.query import Problem, Solution, Solver
@@ -122,7 +123,7 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
 
 def noise_of(problem: Problem) -> CameraNoise:
     """As estimated; the level is the one that is given, or if the noise is white, that of the estimate for it."""
-    found = estimate_camera_noise(problem.measurement)
+    found = read_camera_noise(problem.measurement)
     if problem.sigma_y > 0:
         return dataclasses.replace(found, sigma=problem.sigma_y)
     if found.neighbour < WHITE:
