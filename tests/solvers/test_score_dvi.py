@@ -13,6 +13,7 @@ from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
+from solvers.noise_reading import read_camera_noise
 from solvers.operators import Identity, Mask
 from solvers.query import Problem, Solution
 from solvers.score_dvi import (
@@ -160,7 +161,7 @@ def test_other_modes_are_their_own_solvers(mode):
 
 def test_metrics_are_those_of_the_noise_and_of_the_solver():
     noisy = 0.6 * picture(32, 32) + 0.15 * noise(32, 32, 1, 0)
-    found = {"noise_sigma": 0.15, "noise_b8": estimate_camera_noise(noisy).b8}
+    found = {"noise_sigma": 0.15, "noise_b8": read_camera_noise(noisy).b8}
     assert solve(noisy, 0.15, mode="diffusion", steps=4).metrics == found | {"steps": 4.0}
 
 

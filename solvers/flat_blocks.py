@@ -1,0 +1,103 @@
+"""The blocks of a photograph that its noise is read from: for every brightness those with the least in them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from solvers.noise_level import CLIPPED, LEAST_CLIPPED
+
+SIDE = 16
+"""Of a block, in pixels: four times as far as the noise of a camera is correlated."""
+STRIDE = 8
+MOST_BLOCKS = 4096
+"""Larger pictures are read at a wider stride; the level needs no more."""
+BRIGHTNESSES = 8
+"""Groups of blocks of like brightness, in each of which the flattest are taken."""
+BLOCKS_EACH = 64
+"""There are fewer groups where they would not have as many."""
+FLATTEST = 0.03
+"""Fraction of the blocks of a group that its level is read from."""
+FEWEST = 4
+STEEPEST, RISE = 1.1, 3.0
+"""Largest ratio of the variances of neighbouring brightnesses, and the logarithm by which it grows for each unit that
+they are apart on the [-1, 1] scale; beyond it the larger one is texture."""
+OPPONENT = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))
+"""Grey and the two differences of colour, each to be scaled to length 1."""
+
+
+@dataclass(frozen=True)
+class FlatBlocks:
+    """B blocks of 16 x 16 pixels, in G groups of like brightness, darkest first."""
+
+    residual: Tensor
+    """(B, C, 256), what a plane leaves of each block."""
+    groups: Sequence[Tensor]
+    """Indices of the blocks of each group."""
+    flattest: Sequence[Tensor]
+    """Indices of those of each group that have the least energy."""
+    brightness: Tensor
+    """(G,), mean of each group on the [-1, 1] scale."""
+    read: Tensor
+    """(G,), variance of the flattest."""
+    variances: Tensor
+    """(G,), the same, lowered where it would change with the brightness as noise does not."""
+
+
+def flat_blocks(image: Tensor) -> FlatBlocks:
+    """Of `image`, (1, C, H, W) on the [-1, 1] scale, H and W at least 16."""
+    brightness, residual = _blocks(image.float())
+    energy = residual.square().mean((1, 2))  # (B,)
+    groups = brightness.argsort().chunk(max(1, min(BRIGHTNESSES, len(energy) // BLOCKS_EACH)))
+    means = torch.stack([brightness[group].mean() for group in groups])
+    flattest = flattest_of(energy, groups)
+    read = torch.stack([energy[chosen].mean() for chosen in flattest])
+    return FlatBlocks(residual, groups, flattest, means, read, limited(read, means))
+
+
+def _blocks(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B,) and what a plane leaves (B, C, 256) of the blocks, those left out that lost noise to clipping."""
+    height, width = image.shape[-2:]
+    stride = max(STRIDE, math.ceil(math.sqrt(height * width / MOST_BLOCKS)))
+    blocks = functional.unfold(image[0][:, None], SIDE, stride=stride).permute(2, 0, 1)  # (B, C, 256)
+    clipped = (blocks.abs() >= CLIPPED).float().mean((1, 2))
+    blocks = blocks[clipped <= max(0.02, float(clipped.quantile(LEAST_CLIPPED)))]
+    return blocks.mean((1, 2)), blocks @ projector().to(blocks)
+
+
+@cache
+def projector() -> Tensor:
+    """(256, 256), takes mean and slopes from a block."""
+    ramp, one = torch.linspace(-1, 1, SIDE), torch.ones(SIDE)
+    planes = torch.stack([torch.outer(one, one), torch.outer(ramp, one), torch.outer(one, ramp)]).flatten(1)
+    planes = planes / planes.norm(dim=1, keepdim=True)
+    return torch.eye(SIDE**2) - planes.T @ planes
+
+
+def flattest_of(energy: Tensor, groups: Sequence[Tensor]) -> list[Tensor]:
+    """Indices of the blocks of each group with the least energy."""
+    counts = [min(len(group), max(round(FLATTEST * len(group)), FEWEST)) for group in groups]
+    return [
+        group[energy[group].topk(count, largest=False).indices] for group, count in zip(groups, counts, strict=True)
+    ]
+
+
+def opponent(residual: Tensor) -> Tensor:
+    """(B, C, 256), in grey and differences of colour where there are three channels."""
+    if residual.shape[1] != 3:
+        return residual
+    return functional.normalize(torch.tensor(OPPONENT), dim=1).to(residual) @ residual
+
+
+def limited(variances: Tensor, brightness: Tensor) -> Tensor:
+    """Noise changes slowly with the brightness: no variance is more than a certain multiple of that of a neighbour."""
+    ratios = STEEPEST * (RISE * brightness.diff()).exp()
+    for _ in variances:
+        below = torch.cat([variances[:1], ratios * variances[:-1]])
+        above = torch.cat([ratios * variances[1:], variances[-1:]])
+        variances = torch.minimum(variances, torch.minimum(below, above))
+    return variances
