@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.blindness import problem_of
 from benchmarks.cameras import Camera, expose, rounded
 from benchmarks.report import Row, publish
 from priors.photographs import photographs
@@ -26,8 +27,6 @@ from priors.training import camera
 from solvers.camera_noise import CameraNoise, camera_noise_of
 from solvers.flat_blocks import flat_blocks
 from solvers.noise_reading import features
-from solvers.operators.identity import Identity
-from solvers.query import Problem
 from solvers.score_dvi import is_clean
 
 TRAIN = Path(__file__).parents[2] / "shared" / "data" / "train"
@@ -49,7 +48,7 @@ class Sample:
     kind: str
     fold: int
     """By the photograph."""
-    seen: list[float]
+    seen: dict[str, float]
     error: tuple[float, float]
 
 
@@ -60,7 +59,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
-    samples, names = [], []
+    samples = []
     folders = [photographs(folder) for folder in arguments.data]
     for number in range(arguments.pictures):
         path = rng.choice(rng.choice(folders))
@@ -69,13 +68,12 @@ def main() -> None:
         blocks = flat_blocks(noisy)
         found = camera_noise_of(blocks)
         noise = noisy - truth
-        if float(noise.std()) < WEAKEST or is_clean(Problem(noisy, Identity(tuple(noisy.shape[1:])), 0), found):
+        if float(noise.std()) < WEAKEST or is_clean(problem_of(noisy), found):
             continue
         seen = features(blocks, found)
-        names = list(seen)
-        samples.append(Sample(kind, hash_of(path) % FOLDS, list(seen.values()), errors(found, noise)))
+        samples.append(Sample(kind, hash_of(path) % FOLDS, seen, errors(found, noise)))
     publish("noise-reading", table(samples), {"pictures": arguments.pictures, "seed": arguments.seed})
-    for name, weights in zip(names, fit(samples).T.tolist(), strict=True):
+    for name, weights in zip(samples[0].seen, fit(samples).T.tolist(), strict=True):
         print(f'    "{name}": ({weights[0]:.4f}, {weights[1]:.4f}),')
 
 
@@ -96,9 +94,9 @@ def clean(path: Path, rng: random.Random) -> Tensor:
 
 def taken(kind: str, clean: Tensor, rng: random.Random, seed: int) -> tuple[Tensor, Tensor]:
     """A picture with noise and without."""
-    normal = torch.Generator().manual_seed(seed)
     if kind == "camera":
         return expose(any_camera(rng), clean, seed)
+    normal = torch.Generator().manual_seed(seed)
     white = torch.randn(clean.shape, generator=normal)
     sigma = math.exp(rng.uniform(math.log(1.2), math.log(35))) / 127.5
     if kind == "white":
@@ -134,7 +132,7 @@ def errors(found: CameraNoise, noise: Tensor) -> tuple[float, float]:
 
 def fit(samples: list[Sample]) -> Tensor:
     """Weights, (2, F): least squares, with a penalty on the weights of features of deviation 1."""
-    seen = torch.tensor([sample.seen for sample in samples], dtype=torch.float64)
+    seen = torch.tensor([list(sample.seen.values()) for sample in samples], dtype=torch.float64)
     error = torch.tensor([sample.error for sample in samples], dtype=torch.float64)
     mean, scale = seen.mean(0), seen.std(0)
     mean[0], scale[0] = 0, 1  # the constant
@@ -165,7 +163,7 @@ def residual(sample: Sample, weights: list[Tensor] | None) -> list[float]:
     error = torch.tensor(sample.error, dtype=torch.float64)
     if weights is None:
         return error.tolist()
-    return (error - weights[sample.fold] @ torch.tensor(sample.seen, dtype=torch.float64)).tolist()
+    return (error - weights[sample.fold] @ torch.tensor(list(sample.seen.values()), dtype=torch.float64)).tolist()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvers.flat_blocks import SIDE, FlatBlocks, flat_blocks, flattest_of, limited, opponent, projector
+from solvers.flat_blocks import SIDE, FlatBlocks, flat_blocks, flattest_of, limited, projector
 from solvers.noise_level import estimate_sigma, haar
 
 FLAT = 0.2
@@ -68,7 +68,7 @@ def camera_noise_of(blocks: FlatBlocks) -> CameraNoise:
     """The same, of a picture whose blocks are known."""
     if not float(blocks.variances.mean()) > TINY:  # not even rounding
         return CameraNoise(0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
-    grey = opponent(blocks.residual)[torch.cat(blocks.flattest), 0].unflatten(-1, (SIDE, SIDE))
+    grey = blocks.colours[torch.cat(blocks.flattest), 0].unflatten(-1, (SIDE, SIDE))
     uneven = unevenness(grey)
     colour = _least_colour(blocks)
     evidence = colour / uneven / directedness(grey)
@@ -124,19 +124,25 @@ def directedness(grey: Tensor) -> float:
 
 def _least_colour(blocks: FlatBlocks) -> float:
     """Level of the weaker difference of colour where there is least of it; of grey in a grey picture."""
-    energies = opponent(blocks.residual).square().mean(2).T  # (C, B)
+    energies = _energies(blocks)
     levels = [
         limited(
             torch.stack([energy[chosen].mean() for chosen in flattest_of(energy, blocks.groups)]), blocks.brightness
         ).mean()
-        for energy in (energies[:1] if is_colourless(energies) else energies[1:])
+        for energy in (energies[:1] if is_colourless(blocks) else energies[1:])
     ]
     return float(torch.stack(levels).min().sqrt())
 
 
-def is_colourless(energies: Tensor) -> bool:
-    """Whether a picture is grey, by the energies of grey and the differences of colour in its blocks, (C, B)."""
+def is_colourless(blocks: FlatBlocks) -> bool:
+    """Whether the picture is grey."""
+    energies = _energies(blocks)
     return len(energies) < 3 or bool((energies[1:].quantile(0.9, dim=1) < COLOURLESS**2).all())
+
+
+def _energies(blocks: FlatBlocks) -> Tensor:
+    """Of grey and the differences of colour in the blocks, (C, B)."""
+    return blocks.colours.square().mean(2).T
 
 
 def _degrees(noise: Tensor) -> float:

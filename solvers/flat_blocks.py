@@ -36,6 +36,8 @@ class FlatBlocks:
 
     residual: Tensor
     """(B, C, 256), what a plane leaves of each block."""
+    colours: Tensor
+    """(B, C, 256), the same in grey and differences of colour where there are three channels."""
     groups: Sequence[Tensor]
     """Indices of the blocks of each group."""
     flattest: Sequence[Tensor]
@@ -56,7 +58,7 @@ def flat_blocks(image: Tensor) -> FlatBlocks:
     means = torch.stack([brightness[group].mean() for group in groups])
     flattest = flattest_of(energy, groups)
     read = torch.stack([energy[chosen].mean() for chosen in flattest])
-    return FlatBlocks(residual, groups, flattest, means, read, limited(read, means))
+    return FlatBlocks(residual, _opponent(residual), groups, flattest, means, read, limited(read, means))
 
 
 def _blocks(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,7 +88,7 @@ def flattest_of(energy: Tensor, groups: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-def opponent(residual: Tensor) -> Tensor:
+def _opponent(residual: Tensor) -> Tensor:
     """(B, C, 256), in grey and differences of colour where there are three channels."""
     if residual.shape[1] != 3:
         return residual

@@ -20,7 +20,7 @@ from solvers.camera_noise import (
     is_colourless,
     unevenness,
 )
-from solvers.flat_blocks import SIDE, FlatBlocks, flat_blocks, opponent
+from solvers.flat_blocks import SIDE, FlatBlocks, flat_blocks
 from solvers.noise_level import haar
 
 WEIGHTS = {
@@ -62,7 +62,7 @@ def read_camera_noise(image: Tensor) -> CameraNoise:
         return estimate_camera_noise(image)
     blocks = flat_blocks(image)
     found = camera_noise_of(blocks)
-    if found.sigma == 0 or is_colourless(opponent(blocks.residual).square().mean(2).T):
+    if found.sigma == 0 or is_colourless(blocks):
         return found
     seen = features(blocks, found)
     level, energy = (
@@ -75,7 +75,7 @@ def read_camera_noise(image: Tensor) -> CameraNoise:
 
 def features(blocks: FlatBlocks, found: CameraNoise) -> dict[str, float]:
     """What the errors show in. Of a picture with colours, in which some noise was found."""
-    flattest = opponent(blocks.residual)[torch.cat(list(blocks.flattest))].unflatten(-1, (SIDE, SIDE))  # (n, 3, 16, 16)
+    flattest = blocks.colours[torch.cat(blocks.flattest)].unflatten(-1, (SIDE, SIDE))  # (n, 3, 16, 16)
     lowered = (blocks.variances.clamp(min=LEAST) / blocks.read.clamp(min=LEAST)).log()
     return {
         "one": 1.0,

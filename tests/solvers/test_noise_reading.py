@@ -36,7 +36,7 @@ def test_noise_between_smooth_shapes_is_read_as_well_as_before(level, length):
 
 
 def test_the_noise_of_cameras_is_read_better():
-    """A photograph in three sizes, none of which the weights have seen, by six cameras."""
+    """A photograph in three sizes by six cameras. The weights have seen it, but by other cameras."""
     with Image.open(Path(__file__).parents[2] / "examples" / "pictures" / "original.png") as image:
         pixels = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
     off: list[list[float]] = []
