@@ -101,6 +101,7 @@ class Job(ResponseModel):
     error: Problem | None = None
     timings: Timings | None = None
     worker: dict[str, Any] | None = None
+    """`device` and `precision`: where its networks computed, and in what."""
     metadata: dict[str, str] = {}
     client_ref: str | None = None
     links: Links

@@ -12,6 +12,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.served import served_dtype
+
 RESULTS = Path(__file__).parent / "results"
 
 Row = dict[str, Any]
@@ -45,6 +47,7 @@ def machine() -> Row:
         "commit": commit.stdout.strip(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
+        "precision": str(served_dtype()).removeprefix("torch."),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "python": platform.python_version(),
         "torch": torch.__version__,

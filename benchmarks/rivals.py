@@ -66,7 +66,6 @@ class Bench:
     """What all methods share."""
 
     prior: Prior
-    dtype: torch.dtype
     training: list[Crop]
     tables: Sequence[str] = ()
     """Names of the tables whose parameters are taken in place of tuning."""
@@ -102,7 +101,7 @@ def solve(bench: Bench, method: str, task: Task, sigma01: float, trials: list[tu
         solver_of(bench.prior, method, task, measure(task, crop.truth, sigma01, crop.number), crop.number, values)
         for crop, values in trials
     ]
-    denoiser = Counted(bench.prior, METHODS[method][0] in NEEDS_GRADIENT, bench.dtype)
+    denoiser = Counted(bench.prior, METHODS[method][0] in NEEDS_GRADIENT)
     solutions, spent = restore_together(solvers, denoiser)
     found = []
     for (crop, _), solution in zip(trials, solutions, strict=True):
@@ -174,9 +173,9 @@ def main() -> None:
     arguments = parser().parse_args()
     prior = served(arguments.prior)
     training = crops_of(arguments.tune, arguments.tune_every, arguments.side) if arguments.tune else []
-    bench = Bench(prior, getattr(torch, arguments.precision), training, arguments.tuned_in or ())
+    bench = Bench(prior, training, arguments.tuned_in or ())
     sets = [crops_of(folder, arguments.every, arguments.side) for folder in arguments.images]
-    Counted(prior, dtype=bench.dtype).reply(Query(sets[0][0].truth, torch.ones(1), 0, 1))  # the first call is slow
+    Counted(prior).reply(Query(sets[0][0].truth, torch.ones(1), 0, 1))  # the first call is slow
     settings_out = plain(arguments) | {"prior": prior.info.name, "tuned on": len(training)}
     tasks = [task for task in TASKS if not arguments.tasks or task.label in arguments.tasks]
     cells = [(task, noise, method) for noise in arguments.noise for task in tasks for method in arguments.methods]
@@ -207,7 +206,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=int, default=12, help="take every n-th picture of each folder")
     parser.add_argument("--side", type=int, default=64, help="side of the centre crop")
     parser.add_argument("--tune-every", type=int, default=200, help="the same of the folder to tune on")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the network")
     parser.add_argument("--name", default="rivals", help="of the table")
     return parser
 

@@ -1,12 +1,17 @@
-"""The priors that the service would use, in this process on the CPU."""
+"""The priors that the service would use, in this process on the CPU, computing in what the service would.
+
+`REDIFFUSE_PRECISION=float32` is heard here, too."""
 
 from pathlib import Path
 
 import torch
 
 from priors.base import Prior
+from priors.precision import network_dtype
 from priors.store import load_prior
 from service.settings import Settings
+
+CPU = torch.device("cpu")
 
 
 def folder_of(name: str | None = None) -> Path:
@@ -18,4 +23,8 @@ def folder_of(name: str | None = None) -> Path:
 
 def served(name: str | None = None) -> Prior:
     folder = folder_of(name)
-    return load_prior(folder.parent, folder.name, torch.device("cpu"))
+    return load_prior(folder.parent, folder.name, CPU, served_dtype())
+
+
+def served_dtype() -> torch.dtype:
+    return network_dtype(Settings().precision, CPU)

@@ -17,8 +17,9 @@ a plausible picture is worth more than an exact one; the data step of the solver
 the rest. Nothing is differentiated, neither the autoencoder nor the denoiser. The schedule of Stable Diffusion knows
 sigma_z from 0.0292 to 14.6; what lies outside is answered by the nearest of the two. sigma_z itself is approximate:
 pixels have a standard deviation of about 0.5 and latents of about 1, so that the factor is 2 unless `prior.json` says
-otherwise, whatever the picture. The prompt is fixed at adoption, and there is no guidance. All is float32: Stable
-Diffusion 1.5 has 3.5 GiB of weights, and a tile of 512 pixels takes one CPU core 77 seconds.
+otherwise, whatever the picture. The prompt is fixed at adoption, and there is no guidance. Weights
+are float32, and so is all that the autoencoder computes: Stable Diffusion 1.5 has 3.5 GiB of them, and a tile of 512
+pixels takes one CPU core 77 seconds where the UNet computes in float32, too.
 """
 
 import dataclasses
@@ -100,8 +101,14 @@ class LatentPrior:
         return self.autoencoder.decode(self.denoiser.denoise(z + level.reshape(-1, 1, 1, 1) * noise, level))
 
 
-def load_latent(folder: Path, info: PriorInfo, fields: dict[str, Any], device: torch.device) -> LatentPrior:
-    """The latent prior in `folder` on `device`: float32, evaluation mode, weights frozen.
+def load_latent(
+    folder: Path,
+    info: PriorInfo,
+    fields: dict[str, Any],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> LatentPrior:
+    """The latent prior in `folder` on `device`: in evaluation mode, weights frozen. dtype: what its UNet computes in.
 
     info, fields: what `prior.json` says. Raises PriorError for anything wrong with the folder, and before any weight is
     read for an architecture that does not fit.
@@ -119,7 +126,8 @@ def load_latent(folder: Path, info: PriorInfo, fields: dict[str, Any], device: t
     scale = fields["latent_sigma_scale"]
     levels = {"sigma_min": scale * info.sigma_min, "sigma_max": scale * info.sigma_max}
     latent = dataclasses.replace(info, channels=unet.config.in_channels, **levels)
-    return LatentPrior(Autoencoder(vae), adapt(PromptedUNet(unet, prompt.to(device)), latent, declared), info, scale)
+    denoiser = adapt(PromptedUNet(unet, prompt.to(device)), latent, declared, dtype)
+    return LatentPrior(Autoencoder(vae), denoiser, info, scale)
 
 
 def _read_declaration(fields: dict[str, Any], info: PriorInfo) -> Declaration:

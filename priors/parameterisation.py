@@ -115,7 +115,8 @@ class NetworkPrior:
     """A network behind its preconditioning: D(x, sigma) = c_skip x + c_out F(c_in x, time).
 
     network: maps (N, C, H, W) and times (N,), of the dtype of sigma, to (N, C, H, W). precondition and time: of levels
-    (N,). data_range: what black and white are for the network, which is converted from and to [-1, 1].
+    (N,). data_range: what black and white are for the network, which is converted from and to [-1, 1]. dtype: what the
+    network computes in.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class NetworkPrior:
         precondition: Callable[[Tensor], Preconditioning],
         time: Callable[[Tensor], Tensor],
         data_range: tuple[float, float] = (-1.0, 1.0),
+        dtype: torch.dtype = torch.float32,
     ):
         self.network = network
         self.info = info
@@ -132,6 +134,7 @@ class NetworkPrior:
         self.time = time
         self.middle = (data_range[0] + data_range[1]) / 2
         self.half = (data_range[1] - data_range[0]) / 2
+        self.dtype = dtype
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         if sigma.ndim > 1 and not getattr(self.network, "takes_maps", False):
@@ -143,8 +146,14 @@ class NetworkPrior:
         stretch = _column(_stretch(sigma, level))
         x, level = self.middle + self.half * x, self.half * level
         c_skip, c_out, c_in = self.precondition(level)
-        x0 = c_skip * x + c_out * self.network(c_in * x, self.time(level))
+        x0 = c_skip * x + c_out * self._predict(c_in * x, self.time(level))
         return stretch * (x0 - self.middle) / self.half
+
+    def _predict(self, x: Tensor, time: Tensor) -> Tensor:
+        if self.dtype == torch.float32:
+            return self.network(x, time)
+        with torch.autocast(x.device.type, self.dtype):
+            return self.network(x, time).to(x.dtype)
 
 
 def _stretch(sigma: Tensor, level: Tensor) -> Tensor:
@@ -164,8 +173,12 @@ class EdmPrior(NetworkPrior):
         super().__init__(network, info, partial(edm_preconditioning, sigma_data=sigma_data), TIME_MAPS[time_map])
 
 
-def adapt(network: torch.nn.Module, info: PriorInfo, declared: Declaration) -> NetworkPrior:
-    """The prior that `network` makes when adapted as its `prior.json` says. Raises PriorError for a contradiction."""
+def adapt(
+    network: torch.nn.Module, info: PriorInfo, declared: Declaration, dtype: torch.dtype = torch.float32
+) -> NetworkPrior:
+    """The prior that `network` makes when adapted as its `prior.json` says, computing in `dtype`.
+
+    Raises PriorError for a contradiction."""
     precondition: Callable[[Tensor], Preconditioning]
     match declared.parameterisation:
         case "edm":
@@ -185,7 +198,7 @@ def adapt(network: torch.nn.Module, info: PriorInfo, declared: Declaration) -> N
         time = (TIME_MAPS | OTHER_TIME_MAPS)[declared.time_map]
     else:
         time = _schedule(info, declared).timestep
-    return NetworkPrior(network, info, precondition, time, declared.data_range)
+    return NetworkPrior(network, info, precondition, time, declared.data_range, dtype)
 
 
 def _schedule(info: PriorInfo, declared: Declaration) -> Schedule:

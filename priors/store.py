@@ -35,8 +35,8 @@ def write_prior(folder: Path, unet: nn.Module, manifest: dict[str, Any]) -> None
     (folder / MANIFEST).write_text(json.dumps(manifest | {"sha256": digest}, indent=1) + "\n")
 
 
-def load_prior(models_dir: Path, name: str, device: torch.device) -> Prior:
-    """The prior `name` of `models_dir` on `device`: float32, evaluation mode, weights frozen.
+def load_prior(models_dir: Path, name: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Prior:
+    """The prior `name` of `models_dir` on `device`: in evaluation mode, weights frozen. dtype: what it computes in.
 
     Raises PriorError for an unknown name and for anything wrong with the folder.
     """
@@ -51,9 +51,9 @@ def load_prior(models_dir: Path, name: str, device: torch.device) -> Prior:
     if info.kind == "latent":
         from priors.latent import load_latent  # diffusers' autoencoders, paid only by who has such a prior
 
-        return load_latent(folder, info, fields, device)
+        return load_latent(folder, info, fields, device, dtype)
     declared = read_declaration(fields, name)
-    return adapt(_load_network(folder, info, declared, device), info, declared)
+    return adapt(_load_network(folder, info, declared, device), info, declared, dtype)
 
 
 def _load_network(folder: Path, info: PriorInfo, declared: Declaration, device: torch.device) -> nn.Module:

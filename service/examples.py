@@ -100,7 +100,7 @@ JOB: dict[str, Any] = {
     },
     "error": None,
     "timings": {"queue_s": 1.0, "load_s": 0.0, "run_s": 2.9, "denoiser_calls": 7, "mean_batch": 6.5},
-    "worker": {"device": "cpu"},
+    "worker": {"device": "cpu", "precision": "float32"},
     "metadata": {"album": "1974"},
     "client_ref": None,
     "links": {

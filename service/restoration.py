@@ -57,12 +57,16 @@ log = structlog.get_logger(__name__)
 class Restorer:
     """Runs claimed jobs on one engine. `run` is the queue's `JobBody`."""
 
-    def __init__(self, settings: Settings, storage: Storage, engine: Engine, reporter: Reporter):
+    def __init__(
+        self, settings: Settings, storage: Storage, engine: Engine, reporter: Reporter, worker: dict[str, str]
+    ):
+        """worker: what jobs say of where they were solved."""
         self.limits = imaging.ImageLimits(settings.max_file_bytes, settings.max_pixels, settings.min_side)
         self.shelf = settings.shelf
         self.storage = storage
         self.engine = engine
         self.reporter = reporter
+        self.worker = worker
         self.pictures = ThreadPoolExecutor(max_workers=2, thread_name_prefix="pictures")
 
     async def run(self, claim: Claim) -> Json:
@@ -90,7 +94,7 @@ class Restorer:
         return formulate(claim.request, picture.rgb, observed, self.engine.device, prior, self._load, bits)
 
     def _started(self, claim: Claim) -> None:
-        self.reporter.started(claim.id, {"worker": {"device": str(self.engine.device)}, "attempt": claim.attempt})
+        self.reporter.started(claim.id, {"worker": self.worker, "attempt": claim.attempt})
 
     def _load(self, sha256: str) -> bytes:
         return self.storage.get(input_key(sha256))
@@ -106,7 +110,7 @@ class Restorer:
         return {
             "artifacts": [Artifacts(self.storage, claim).picture("result", encoded)],
             "warnings": listed(encoded.warnings),
-            "worker": {"device": str(self.engine.device)},
+            "worker": self.worker,
             "metrics": {"clipped_fraction": clipped_fraction(applied)},
             "timings": {"load_s": 0.0, "run_s": time.monotonic() - began, "denoiser_calls": 0, "mean_batch": None},
         }
@@ -172,7 +176,7 @@ class Restorer:
             "artifacts": made,
             "warnings": listed((*picture.warnings, *encoded.warnings)),
             "parameters": parameters_of(formulation, solution),
-            "worker": {"device": str(self.engine.device)},
+            "worker": self.worker,
             **figures(outcome, measured),
         }
 

@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     default_denoiser: str = "denoiser-v3"
     """What `score_dvi` asks where a request names no prior."""
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What networks compute in; `auto` takes bfloat16 where the device is faster in it."""
     threads: int = Field(0, ge=0)
     """CPU threads of a worker; 0 leaves torch's choice."""
     workers: int = Field(1, ge=0, le=64)

@@ -58,6 +58,7 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[Equipme
     # torch, which nothing else in this module needs
     import torch
 
+    from priors.precision import network_dtype
     from priors.store import load_prior
     from service.engine.engine import Engine
     from service.engine.memory import prior_memory
@@ -66,10 +67,11 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[Equipme
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
+    dtype = network_dtype(settings.precision, device)
     metrics = EngineMetrics(str(device))
     writer = MetricsWriter(reporter.engine, reporter.executor_id, metrics)
     engine = Engine(
-        lambda name: load_prior(settings.shelf.home(name), name, device),
+        lambda name: load_prior(settings.shelf.home(name), name, device, dtype),
         device,
         max_batch_pixels=settings.max_batch_pixels,
         observe=metrics,
@@ -80,7 +82,8 @@ def restorer(settings: Settings, reporter: DatabaseReporter) -> Iterator[Equipme
     )
     writer.start()
     try:
-        restorer = Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter)
+        told = {"device": str(device), "precision": str(dtype).removeprefix("torch.")}
+        restorer = Restorer(settings, Storage(settings.resolved_blob_url), engine, reporter, told)
         yield Equipment(counted(restorer.run, metrics), engine)
     finally:
         engine.stop(drain=False)

@@ -2,8 +2,9 @@
 
 Half of them come from the sensors of `priors.training.sensor`. For the other half what demosaicing, colour matrices,
 gamma and noise filters leave is taken for Gaussian noise whose level depends on the brightness, smoothed over
-neighbours, colours mostly more than grey, and with something white on top. Some are compressed. The ranges are wide, so
-that a camera is somewhere within, and the level that a denoiser is told is off by what an estimate may be off.
+neighbours, colours mostly more than grey, and with something white on top. Some are sharpened, some compressed. The
+ranges are wide, so that a camera is somewhere within, and the level that a denoiser is told is off by what an estimate
+may be off.
 """
 
 import io
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from priors.training import sensor
 
-DRAWS = 16 + sensor.DRAWS
+DRAWS = 17 + sensor.DRAWS
 """Standard normal draws that a photograph is chosen by."""
 BLUR, COLOUR_BLUR = 1.6, 2.0
 """Largest standard deviation in pixels of the smoothing of grey, and of what the colours have beyond it."""
@@ -35,6 +36,8 @@ TOLD = 0.25
 """Standard deviation of ln of the error in the level that is told."""
 SOFTNESS = 1.0
 """Largest standard deviation in pixels of the smoothing of a developed picture."""
+SHARPENED, HALO = 1.0, 1.2
+"""Largest factor of the unsharp mask that half of the developed pictures get, and its standard deviation in pixels."""
 COMPRESSED, QUALITIES = 0.3, (80, 99)
 """Share that is a JPEG, with the colours at half size."""
 REACH = 4
@@ -67,13 +70,14 @@ def photographs(clean: Tensor, sigma: Tensor, white: Tensor, draws: Tensor) -> t
 
 def sensed(clean: Tensor, sigma: Tensor, white: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
     """With noise of about `sigma` (N,) on a sensor, and without."""
-    camera = sensor.sensors(draws[:, 1:], *clean.shape[-2:])
+    camera = sensor.sensors(draws[:, 2:], *clean.shape[-2:])
     light = camera.light(clean)
     noise, truth = camera.noise(light, white), camera.developed(light)
     trial = (camera.developed(light + TRIAL * noise) - truth).square().mean((1, 2, 3)).sqrt()
     noisy = camera.developed(light + (TRIAL * sigma / trial.clamp(min=1e-4))[:, None, None, None] * noise)
-    blur = (SOFTNESS * torch.special.ndtr(draws[:, :1])).expand(-1, 3)
-    return softened(noisy, blur), softened(truth, blur)
+    softness, sharpness = torch.special.ndtr(draws[:, :2]).unbind(1)
+    blur, factor = (SOFTNESS * softness)[:, None].expand(-1, 3), SHARPENED * (2 * sharpness - 1).clamp(min=0)
+    return sharpened(softened(noisy, blur), factor), sharpened(softened(truth, blur), factor)
 
 
 def correlated(white: Tensor, draws: Tensor) -> Tensor:
@@ -104,6 +108,12 @@ def softened(pictures: Tensor, deviation: Tensor) -> Tensor:
     padded = functional.pad(pictures, (reach,) * 4, mode="reflect")
     filtered = torch.fft.irfft2(torch.fft.rfft2(padded) * response(padded, deviation), s=padded.shape[-2:])
     return filtered[..., reach:-reach, reach:-reach]
+
+
+def sharpened(pictures: Tensor, factor: Tensor) -> Tensor:
+    """By an unsharp mask of `factor` (N,)."""
+    halo = pictures - softened(pictures, torch.full_like(pictures[:, :, 0, 0], HALO))
+    return (pictures + factor[:, None, None, None] * halo).clamp(-1, 1)
 
 
 def response(planes: Tensor, deviation: Tensor) -> Tensor:

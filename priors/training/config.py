@@ -9,9 +9,9 @@ from typing import Any
 from priors.declaration import OWN_FIELD
 from priors.manifest import SYMMETRIES
 from priors.noise_map import UNSHUFFLE
+from priors.precision import PRECISIONS
 
 NETWORKS = ("unet", "noise-map")
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 POSITIVE = (
     *("crops", "layers", "groups", "sigma_data", "sigma_min", "noise_std", "learning_rate", "clip_norm"),
@@ -68,7 +68,8 @@ class TrainingConfig:
     ema_decay: float = option("a step, of the exponential moving average that becomes the prior", 0.999)
     seed: int = option("of the first weights, the crops and the noise", 0)
     precision: str = option(
-        "float32, or bfloat16 for the network's arithmetic alone; auto: bfloat16 where the device has it", "auto"
+        "float32, or bfloat16 for the network's arithmetic alone; auto: bfloat16 where the device is faster in it",
+        "auto",
     )
     device: str = option("cpu, cuda, mps; auto: cuda if there is one", "auto")
     compile: bool = option("compile the network (CUDA only)", False)

@@ -130,16 +130,3 @@ OBJECTIVES: dict[str, type[EdmObjective] | type[NoiseMapObjective]] = {
     "noise-map": NoiseMapObjective,
 }
 """By `TrainingConfig.network`."""
-
-
-def network_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """What the network computes in. `auto` takes bfloat16 where the device multiplies in it: a CPU that only imitates
-    it is many times slower than in float32."""
-    if precision != "auto":
-        return getattr(torch, precision)
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
-        native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
-    return torch.bfloat16 if native else torch.float32

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from priors.precision import network_dtype
 from priors.store import write_prior
 from priors.training.config import TrainingConfig, TrainingError
 from priors.training.data import Data
 from priors.training.feed import Feed
-from priors.training.objective import OBJECTIVES, Objective, network_dtype
+from priors.training.objective import OBJECTIVES, Objective
 from priors.training.processes import Processes
 from priors.training.start import start_from
 

@@ -92,7 +92,9 @@ class Bench:
         self.notes = Notes()
         self.models_dir = folder / "models"
         settings = Settings(data_dir=folder, models_dir=self.models_dir)
-        self.restorer = Restorer(settings, self.storage, self.engine, self.notes)
+        self.restorer = Restorer(
+            settings, self.storage, self.engine, self.notes, {"device": "cpu", "precision": "float32"}
+        )
 
     def claim(self, task: str, image: bytes, mask: bytes | None = None, **options: Any) -> Claim:
         deadline_at, attempt = options.pop("deadline_at", None), options.pop("attempt", 1)

@@ -108,7 +108,7 @@ def test_the_receipt_says_how_the_picture_was_made(bench: Bench) -> None:
     assert result["parameters"]["steps"] == 6
     assert result["timings"]["denoiser_calls"] == 6
     assert result["metrics"]["noise_sigma_estimated"] > 0.1
-    assert result["worker"] == {"device": "cpu"}
+    assert result["worker"] == {"device": "cpu", "precision": "float32"}
     (artifact,) = result["artifacts"]
     assert artifact["bytes"] == len(bench.storage.get(artifact["key"]))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from priors.training import camera, sensor
-from priors.training.camera import brightness, correlated, jpeg, photographs, sensed, softened
+from priors.training.camera import brightness, correlated, jpeg, photographs, sensed, sharpened, softened
 
 
 def draws(rows: int, columns: int, seed: int = 0) -> Tensor:
@@ -94,14 +94,22 @@ def test_shot_noise_has_the_variance_of_the_light() -> None:
 
 def test_a_developed_picture_is_softened_with_its_noise() -> None:
     clean = picture(2)
-    chosen = draws(2, 1 + sensor.DRAWS)
-    chosen[:, 0] = torch.tensor([-10.0, 10.0])
+    chosen = draws(2, 2 + sensor.DRAWS)
+    chosen[:, 0], chosen[:, 1] = torch.tensor([-10.0, 10.0]), -10
     white = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     chosen[1, 1:] = chosen[0, 1:]
     noisy, truth = sensed(clean, torch.full((2,), 0.1), white[:1].expand(2, -1, -1, -1), chosen)
     levels = (noisy - truth).square().mean((1, 2, 3)).sqrt()
     assert float(levels[0]) == pytest.approx(0.1, rel=0.2)
     assert levels[1] < 0.7 * levels[0]
+
+
+def test_a_sharpened_picture_has_more_noise_of_the_finest_scale() -> None:
+    """An unsharp mask of factor k raises the highest frequency 1 + k times, and leaves the mean."""
+    checks = 0.3 + 0.1 * (torch.arange(32)[:, None] + torch.arange(32)).fmod(2).mul(2).sub(1).expand(2, 3, -1, -1)
+    made = sharpened(checks, torch.tensor([0.0, 1.0]))
+    torch.testing.assert_close(made[0], checks[0])
+    torch.testing.assert_close(made[1], 0.3 + 2 * (checks[1] - 0.3), atol=1e-3, rtol=0)
 
 
 def test_softening_keeps_the_mean_and_the_size() -> None:
