@@ -22,16 +22,17 @@ from torch import Tensor
 from benchmarks.cameras import CAMERAS, Camera, compressed, expose, rounded
 from benchmarks.degradations import centre_crop
 from benchmarks.report import Row, publish
-from benchmarks.served import served
+from benchmarks.served import reading_of, served
 from priors.base import Prior
 from priors.evaluation import denoise_full, psnr
 from priors.photographs import photographs
 from service.settings import Settings
 from solvers.drive import answer, converse
 from solvers.noise import NoiseStream
+from solvers.noise_reading import read_noise
 from solvers.operators.identity import Identity
 from solvers.query import Problem, Query, Solution
-from solvers.score_dvi import ScoreDviParameters, noise_of, score_dvi, settings_of
+from solvers.score_dvi import ScoreDviParameters, score_dvi, settings_of
 
 TRAIN = Path(__file__).parents[2] / "shared" / "data" / "train" / "open_photos"
 FACTORS = (1.0, 0.5, 2.0)
@@ -105,7 +106,7 @@ def measured(noisy: Tensor, truth: Tensor, prior: Prior) -> Row:
 
 
 def restored(noisy: Tensor, prior: Prior, **params: float) -> Solution:
-    solver = score_dvi(problem_of(noisy), ScoreDviParameters(**params), NoiseStream(0))
+    solver = score_dvi(problem_of(noisy), ScoreDviParameters(**params), NoiseStream(0), reading_of(prior))
     return converse(solver, lambda query: answer(query, prior.denoise))
 
 
@@ -116,7 +117,8 @@ def problem_of(noisy: Tensor) -> Problem:
 def hindsight(noisy: Tensor, truth: Tensor, prior: Prior) -> Iterator[float]:
     """PSNR of every number of sweeps under all settings that are tried."""
     problem = problem_of(noisy)
-    chosen = settings_of(ScoreDviParameters(), problem, noise_of(problem))
+    found = converse(read_noise(problem, reading_of(prior)), lambda query: answer(query, prior.denoise))
+    chosen = settings_of(ScoreDviParameters(), problem, found)
 
     def reply(query: Query) -> Tensor:
         estimates.append(query.estimate)

@@ -2,7 +2,8 @@
 
 A camera gives the same picture twice, without noise and with it, so that its noise is known though every step after
 the sensor has spread it: Poisson and Gaussian noise on a linear Bayer mosaic (Foi et al. 2008, "Practical
-Poissonian-Gaussian Noise Modeling and Fitting for Single-Image Raw-Data"), white balance, gamma, blur and JPEG.
+Poissonian-Gaussian Noise Modeling and Fitting for Single-Image Raw-Data"), white balance, tone curve, blur, sharpening
+and JPEG.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from priors.training.sensor import demosaiced
 GAMMA = 2.2
 BALANCE = (2.0, 1.0, 1.6)
 """Gains of the three channels in daylight."""
+HALO = 1.0
+"""Standard deviation of the unsharp mask in pixels."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,10 @@ class Camera:
     """Standard deviation in pixels of the smoothing of all channels alike."""
     colour_blur: float = 0.0
     """The same of the colours alone, against noise in them."""
+    contrast: float = 0.0
+    """Share of the S-curve 3 x^2 - 2 x^3 in the tone curve."""
+    sharpening: float = 0.0
+    """Factor of an unsharp mask of deviation 1 on grey."""
     quality: int | None = None
     """Of the JPEG, whose colours are at half size; None for none."""
 
@@ -45,6 +52,17 @@ CAMERAS = (
     Camera("SLR, low ISO", 0.0012, 0.002, differences=True, blur=0.7, quality=95),
     Camera("SLR, high ISO", 0.005, 0.006, differences=True, blur=0.9, quality=92),
     Camera("compact, JPEG", 0.003, 0.006, blur=0.6, colour_blur=1.5, quality=90),
+    Camera(
+        "SLR, sharpened JPEG",
+        shot=0.003,
+        read=0.004,
+        differences=True,
+        blur=0.7,
+        colour_blur=2.0,
+        contrast=0.7,
+        sharpening=1.0,
+        quality=96,
+    ),
 )
 
 
@@ -73,9 +91,12 @@ def compressed(x: Tensor, quality: int) -> Tensor:
 
 def _develop(camera: Camera, sensor: Tensor, gains: Tensor) -> Tensor:
     picture = _demosaic(sensor, camera.differences) * gains
-    picture = 2 * picture.clamp(0, 1).pow(1 / GAMMA) - 1
+    tone = picture.clamp(0, 1).pow(1 / GAMMA)
+    picture = 2 * tone.lerp(tone.square() * (3 - 2 * tone), camera.contrast) - 1
     grey = picture.mean(1, keepdim=True)
-    return _smooth(grey, camera.blur) + _smooth(picture - grey, max(camera.blur, camera.colour_blur))
+    colours = _smooth(picture - grey, max(camera.blur, camera.colour_blur))
+    grey = _smooth(grey, camera.blur)
+    return grey + camera.sharpening * (grey - _smooth(grey, HALO)) + colours
 
 
 def _demosaic(sensor: Tensor, differences: bool) -> Tensor:

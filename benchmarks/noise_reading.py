@@ -1,15 +1,20 @@
-"""Fit what `solvers.noise_reading` puts right: `python -m benchmarks.noise_reading`.
+"""Fit what `solvers.noise_reading` puts right: `python -m benchmarks.noise_reading --prior denoiser-v4`.
 
 Training photographs, enlarged and reduced, are taken by two kinds of simulated cameras: those of `benchmarks.cameras`
 at random settings, and those that denoisers are trained with; some get white noise. The errors of
-`estimate_camera_noise` are regressed on its features. A row for each kind: root mean squares of the errors of ln sigma
-and ln(sigma^2 b8) as estimated, put right by weights that have not seen the photograph, and by weights that have not
-seen the kind. The weights of all are printed, to be copied into `solvers/noise_reading.py`.
+`estimate_camera_noise` are regressed on the features of the picture, and whether there was noise on those of the same
+pictures with and without it. A row for each kind: root mean squares of the errors of ln sigma and ln(sigma^2 b8) as
+estimated, put right by weights that have not seen the photograph, and by weights that have not seen the kind; and the
+share of the pictures with weak noise that is taken for clean, or of those without noise that is not.
+
+With `--prior` the denoiser is asked and the weights are written into its folder. Without, those of the blocks alone are
+printed, to be copied into `solvers/noise_reading.py`.
 """
 
 import argparse
 import math
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,62 +24,90 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.blindness import problem_of
-from benchmarks.cameras import Camera, expose, rounded
+from benchmarks.cameras import Camera, compressed, expose, rounded
 from benchmarks.report import Row, publish
+from benchmarks.served import folder_of, served
+from priors.base import Prior
 from priors.photographs import photographs
 from priors.training import camera
-from solvers.camera_noise import CameraNoise, camera_noise_of
-from solvers.flat_blocks import flat_blocks
-from solvers.noise_reading import features
-from solvers.score_dvi import is_clean
+from solvers.camera_noise import CameraNoise
+from solvers.drive import answer, converse
+from solvers.noise_reading import ODDS, Reading, look, write_reading
 
 TRAIN = Path(__file__).parents[2] / "shared" / "data" / "train"
 SIDES = (160, 224, 320, 448)
 REDUCED, ENLARGED = 0.45, 2.5
 KINDS = {"camera": 0.6, "training camera": 0.3, "white": 0.1}
 """Share of each kind of noise."""
-WEAKEST = 0.8 / 127.5
+WEAKEST = 0.8
+"""Level on [0, 255] below which nothing is learnt of the noise."""
 LONGEST = 40.0
 """Largest b8 that is learnt; beyond it, it is a tint."""
 RIDGE = 3.0
+NEWTON = 30
+"""Steps."""
 FOLDS = 6
+WEAK = (1.2, 9.0)
+"""Levels on [0, 255] that could be taken for texture."""
+QUALITIES = (85, 98)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture with noise."""
+    """One picture."""
 
     kind: str
     fold: int
     """By the photograph."""
     seen: dict[str, float]
-    error: tuple[float, float]
+    level: float
+    """On [0, 255]; 0 of a clean one."""
+    error: tuple[float, float] = (math.nan, math.nan)
+    """Of ln sigma and ln(sigma^2 b8), where there is noise."""
 
 
+@torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.noise_reading", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, nargs="+", default=[TRAIN / "open_photos", TRAIN / "bsds500"])
+    parser.add_argument("--prior", help="denoiser of the service that is asked, and whose weights are written")
     parser.add_argument("--pictures", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    rng = random.Random(arguments.seed)
-    samples = []
-    folders = [photographs(folder) for folder in arguments.data]
-    for number in range(arguments.pictures):
-        path = rng.choice(rng.choice(folders))
-        kind = rng.choices(list(KINDS), KINDS.values())[0]
-        noisy, truth = taken(kind, clean(path, rng), rng, number)
-        blocks = flat_blocks(noisy)
-        found = camera_noise_of(blocks)
-        noise = noisy - truth
-        if float(noise.std()) < WEAKEST or is_clean(problem_of(noisy), found):
-            continue
-        seen = features(blocks, found)
-        samples.append(Sample(kind, hash_of(path) % FOLDS, seen, errors(found, noise)))
-    publish("noise-reading", table(samples), {"pictures": arguments.pictures, "seed": arguments.seed})
-    for name, weights in zip(samples[0].seen, fit(samples).T.tolist(), strict=True):
-        print(f'    "{name}": ({weights[0]:.4f}, {weights[1]:.4f}),')
+    prior = served(arguments.prior) if arguments.prior else None
+    rng, folders = random.Random(arguments.seed), [photographs(folder) for folder in arguments.data]
+    samples = [
+        sample
+        for number in range(arguments.pictures)
+        for sample in taken_twice(rng.choice(rng.choice(folders)), rng, number, prior)
+    ]
+    settings = {key: getattr(arguments, key) for key in ("prior", "pictures", "seed")}
+    publish("noise-reading", table(samples), settings | ({"weights": prior.info.digest} if prior else {}))
+    weights = dict(zip(samples[0].seen, map(tuple, fit(samples).T.tolist()), strict=True))
+    if prior:
+        print(write_reading(folder_of(arguments.prior), prior.info.digest, Reading(weights)))
+    else:
+        for name, each in weights.items():
+            print(f'    "{name}": ({each[0]:.4f}, {each[1]:.4f}),')
+
+
+def taken_twice(path: Path, rng: random.Random, number: int, prior: Prior | None) -> Iterator[Sample]:
+    """A photograph with noise, and without; not where there is too little of it, or nothing at all in the picture."""
+    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    noisy, truth = taken(kind, clean(path, rng), rng, number)
+    noise, fold = noisy - truth, hash_of(path) % FOLDS
+    found, seen = examined(noisy, prior)
+    level = 127.5 * float(noise.std())
+    if seen and level >= WEAKEST:
+        yield Sample(kind, fold, seen, level, errors(found, noise))
+    found, seen = examined(rng.choice([rounded(truth), compressed(truth, rng.randint(*QUALITIES))]), prior)
+    if seen:
+        yield Sample("clean", fold, seen, 0.0)
+
+
+def examined(picture: Tensor, prior: Prior | None) -> tuple[CameraNoise, dict[str, float]]:
+    looks = look(picture, asks=prior is not None)
+    return converse(looks, lambda query: answer(query, prior.denoise))
 
 
 def hash_of(path: Path) -> int:
@@ -118,6 +151,8 @@ def any_camera(rng: random.Random) -> Camera:
         differences=rng.random() < 0.5,
         blur=rng.choice([0.0, rng.uniform(0.3, 1.1)]),
         colour_blur=rng.choice([0.0, rng.uniform(0.5, 2.5)]),
+        contrast=rng.choice([0.0, rng.uniform(0.0, 1.0)]),
+        sharpening=rng.choice([0.0, rng.uniform(0.0, 1.5)]),
         quality=rng.choice([None, rng.randint(85, 98)]),
     )
 
@@ -130,40 +165,70 @@ def errors(found: CameraNoise, noise: Tensor) -> tuple[float, float]:
     return level, 2 * level + math.log(found.b8 / min(max(b8, 1.0), LONGEST))
 
 
-def fit(samples: list[Sample]) -> Tensor:
-    """Weights, (2, F): least squares, with a penalty on the weights of features of deviation 1."""
+def fit(samples: Sequence[Sample]) -> Tensor:
+    """Weights, (3, F): of the errors by least squares, of the odds of noise by logistic regression."""
     seen = torch.tensor([list(sample.seen.values()) for sample in samples], dtype=torch.float64)
-    error = torch.tensor([sample.error for sample in samples], dtype=torch.float64)
+    noisy = torch.tensor([sample.level > 0 for sample in samples])
+    error = torch.tensor([sample.error for sample in samples if sample.level], dtype=torch.float64)
     mean, scale = seen.mean(0), seen.std(0)
     mean[0], scale[0] = 0, 1  # the constant
     scaled = (seen - mean) / scale
-    penalty = RIDGE * torch.eye(len(mean), dtype=torch.float64)
-    penalty[0, 0] = 0
-    weights = torch.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ error).T / scale
+    weights = torch.cat([ridge(scaled[noisy], error), logistic(scaled, noisy.double())[None]]) / scale
     weights[:, 0] -= weights[:, 1:] @ mean[1:]
     return weights
 
 
-def table(samples: list[Sample]) -> list[Row]:
+def ridge(seen: Tensor, wanted: Tensor) -> Tensor:
+    """(K, F), with a penalty on all weights but the first; seen: (N, F) of deviation 1, wanted: (N, K)."""
+    return torch.linalg.solve(seen.T @ seen + penalty(seen), seen.T @ wanted).T
+
+
+def logistic(seen: Tensor, wanted: Tensor) -> Tensor:
+    """(F,), the same of the log-odds of `wanted`, (N,) of 0 and 1, by Newton's method."""
+    weights = seen.new_zeros(seen.shape[1])
+    for _ in range(NEWTON):
+        share = (seen @ weights).sigmoid()
+        slope = seen.T @ (wanted - share) - penalty(seen) @ weights
+        weights = weights + torch.linalg.solve((seen.T * (share * (1 - share))) @ seen + penalty(seen), slope)
+    return weights
+
+
+def penalty(seen: Tensor) -> Tensor:
+    diagonal = torch.full((seen.shape[1],), RIDGE, dtype=seen.dtype)
+    diagonal[0] = 0
+    return diagonal.diag()
+
+
+def table(samples: Sequence[Sample]) -> list[Row]:
     rows = []
     folds = [fit([sample for sample in samples if sample.fold != fold]) for fold in range(FOLDS)]
     for kind in KINDS:
         own = [sample for sample in samples if sample.kind == kind]
         strange = fit([sample for sample in samples if sample.kind != kind])
-        ways = {"estimated": None, "put right": folds, "by other kinds": [strange] * FOLDS}
         row: Row = {"noise": kind, "pictures": len(own)}
-        for way, weights in ways.items():
+        for way, weights in {"estimated": None, "put right": folds, "by other kinds": [strange] * FOLDS}.items():
             left = torch.tensor([residual(sample, weights) for sample in own]).square().mean(0).sqrt().tolist()
             row |= {f"{way}: sigma": left[0], f"{way}: energy": left[1]}
-        rows.append(row)
+        weak = [sample for sample in own if WEAK[0] < sample.level < WEAK[1]]
+        rows.append(row | {"mistaken": mistaken(weak, folds), "by others": mistaken(weak, [strange] * FOLDS)})
+    cleans = [sample for sample in samples if not sample.level]
+    rows.append({"noise": "clean", "pictures": len(cleans), "mistaken": mistaken(cleans, folds)})
     return rows
 
 
-def residual(sample: Sample, weights: list[Tensor] | None) -> list[float]:
+def residual(sample: Sample, weights: Sequence[Tensor] | None) -> list[float]:
     error = torch.tensor(sample.error, dtype=torch.float64)
-    if weights is None:
-        return error.tolist()
-    return (error - weights[sample.fold] @ torch.tensor(list(sample.seen.values()), dtype=torch.float64)).tolist()
+    return error.tolist() if weights is None else (error - applied(sample, weights)[:ODDS]).tolist()
+
+
+def mistaken(samples: Sequence[Sample], weights: Sequence[Tensor]) -> float:
+    """Share of those with noise that are taken for clean, and of clean ones that are not."""
+    wrong = [(float(applied(sample, weights)[ODDS]) < 0) == (sample.level > 0) for sample in samples]
+    return sum(wrong) / max(len(wrong), 1)
+
+
+def applied(sample: Sample, weights: Sequence[Tensor]) -> Tensor:
+    return weights[sample.fold] @ torch.tensor(list(sample.seen.values()), dtype=torch.float64)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from benchmarks.photographs import EVAL, options_of, read_pairs, restore
-from benchmarks.served import served
+from benchmarks.served import reading_of, served
 from benchmarks.sheet import GAIN, header, pixels
 from priors.base import Prior
 from priors.evaluation import denoise_full
@@ -49,7 +49,7 @@ def row(prior: Prior, noisy: torch.Tensor, truth: torch.Tensor, side: int) -> np
     """(side, 7 side, 3) uint8."""
     problem = Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y=0)
     params = ScoreDviParameters(**options_of("fast", [prior]))
-    solution, _ = restore(score_dvi(problem, params, NoiseStream(0)), [prior])
+    solution, _ = restore(score_dvi(problem, params, NoiseStream(0), reading_of(prior)), [prior])
     once = denoise_full(prior, noisy, max(solution.metrics["noise_sigma"], prior.info.sigma_min))
     none = torch.zeros_like(noisy)  # what a photograph that was found clean has for maps
     deviation = none if solution.deviation is None else solution.deviation

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks import baselines
 from benchmarks.report import Row, publish
-from benchmarks.served import served
+from benchmarks.served import reading_of, served
 from priors.base import Prior
 from priors.conversion.convert import convert_file
 from priors.evaluation import denoise_full, read_image
@@ -111,11 +111,12 @@ def measure(pairs: str, level: float, mixture: Sequence[Prior], mode: str, argum
     folder, every, side = arguments.data / pairs, arguments.every, arguments.side
     pictures = whitened(folder, every, side, level, arguments.seed) if level else read_pairs(folder, every, side)
     found: list[Row] = []
-    params = ScoreDviParameters(mode, **options_of(mode, mixture))
+    params, reading = ScoreDviParameters(mode, **options_of(mode, mixture)), reading_of(mixture[0])
     for noisy, truth in pictures:
         problem = Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y=0)
         began = time.perf_counter()
-        solution, passes = restore(score_dvi(problem, params, NoiseStream(arguments.seed)), mixture)
+        solver = score_dvi(problem, params, NoiseStream(arguments.seed), reading)
+        solution, passes = restore(solver, mixture)
         seconds = time.perf_counter() - began
         sigma = solution.metrics["noise_sigma"]
         once = denoise_full(mixture[0], noisy, max(level / 127.5 or sigma, mixture[0].info.sigma_min))

@@ -10,6 +10,7 @@ from priors.base import Prior
 from priors.precision import network_dtype
 from priors.store import load_prior
 from service.settings import Settings
+from solvers.noise_reading import Reading, read_reading
 
 CPU = torch.device("cpu")
 
@@ -24,6 +25,11 @@ def folder_of(name: str | None = None) -> Path:
 def served(name: str | None = None) -> Prior:
     folder = folder_of(name)
     return load_prior(folder.parent, folder.name, CPU, served_dtype())
+
+
+def reading_of(prior: Prior) -> Reading | None:
+    """How a prior of the service shows the noise."""
+    return read_reading(folder_of(prior.info.name), prior.info.digest)
 
 
 def served_dtype() -> torch.dtype:

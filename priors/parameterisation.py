@@ -16,6 +16,7 @@ from torch import Tensor
 
 from priors.declaration import Declaration
 from priors.manifest import PriorError, PriorInfo
+from priors.precision import with_rows_apart
 from priors.schedules import Schedule, build_schedule
 
 
@@ -128,7 +129,7 @@ class NetworkPrior:
         data_range: tuple[float, float] = (-1.0, 1.0),
         dtype: torch.dtype = torch.float32,
     ):
-        self.network = network
+        self.network = network if dtype == torch.float32 else with_rows_apart(network)
         self.info = info
         self.precondition = precondition
         self.time = time

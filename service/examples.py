@@ -66,7 +66,7 @@ JOB: dict[str, Any] = {
     "request": {
         "task": "denoise",
         "solver": "score_dvi",
-        "prior": "denoiser-v3",
+        "prior": "denoiser-v4",
         "prior_digest": SHA256,
         "component_digests": [],
         "seed": 7,
@@ -190,7 +190,7 @@ INFO = {
     "version": "0.1.0",
     "tasks": ["inpaint", "super_resolution", "denoise", "deblur", "restore"],
     "default_prior": "natural-v1",
-    "default_denoiser": "denoiser-v3",
+    "default_denoiser": "denoiser-v4",
     "workers": 1,
     "limits": {
         "max_file_bytes": 104857600,

@@ -22,6 +22,7 @@ from solvers.calibration import DEFAULTS, Calibration
 from solvers.catalogue import DENOISERS, SOLVERS
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
+from solvers.noise_reading import Reading, noise_in_blocks
 from solvers.operators.base import AnyOperator
 from solvers.operators.blur import Blur
 from solvers.operators.composition import Composition
@@ -31,7 +32,6 @@ from solvers.operators.matrix import Matrix
 from solvers.operators.series import last_part
 from solvers.presets import nearest_task, preset
 from solvers.query import Problem, Solution, Solver
-from solvers.score_dvi import is_clean, noise_of
 from solvers.uncertainty import UncertaintySettings, with_uncertainty
 
 LEAST_MEMBERS = 2
@@ -50,6 +50,8 @@ class PriorFacts:
     """That it declares, for a request that leaves it open."""
     calibrations: Mapping[str, Calibration] = field(default_factory=lambda: DEFAULTS)
     """Of its uncertainty, by task."""
+    reading: Reading | None = None
+    """Of the noise, where it was fitted."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,14 @@ class Formulation:
     raised: float = 1.0
     """By what the level is raised for the solver, since channels are equal."""
     ensemble: UncertaintySettings | None = None
+    reading: Reading | None = None
+    """How the denoiser shows the noise, for a solver that asks."""
 
     def start(self) -> Solver:
         """A fresh solver; equal formulations give equal pictures."""
         noise = NoiseStream(self.seed)
-        solver = SOLVERS[self.solver].solve(self.problem, self.parameters, noise)
+        asks = {"reading": self.reading} if self.solver in DENOISERS else {}
+        solver = SOLVERS[self.solver].solve(self.problem, self.parameters, noise, **asks)
         return solver if self.ensemble is None else with_uncertainty(solver, self.problem, self.ensemble, noise)
 
     def estimated01(self, solution: Solution) -> float | None:
@@ -132,6 +137,7 @@ def formulate(
         noise_was_estimated=estimated,
         raised=raised if sigma_y > 0 else 1.0,
         ensemble=resolve_ensemble(request, operator, prior),
+        reading=prior.reading,
     )
 
 
@@ -182,8 +188,8 @@ def resolve_ensemble(request: Json, operator: AnyOperator, prior: PriorFacts) ->
 
 def level_of_equal_channels(problem: Problem) -> float:
     """On the [0, 1] scale, estimated as a solver would that does not know them to be equal; 0 of a clean picture."""
-    found = noise_of(problem)
-    return 0.0 if is_clean(problem, found) else found.sigma / 2
+    found = noise_in_blocks(problem)  # of a picture without colours, in which a denoiser is not asked
+    return 0.0 if found.clean else found.sigma / 2
 
 
 def sigma01_of(noise: Json) -> float:

@@ -28,6 +28,7 @@ from service.settings import Settings
 from service.storage import BlobMissing, Storage, input_key
 from solvers.calibration import read_calibrations
 from solvers.catalogue import DENOISERS
+from solvers.noise_reading import read_reading
 from solvers.operators.base import OperatorError
 from solvers.query import Solution, SolverDiverged
 from solvers.red_diff import RedDiffParameters, settings_of
@@ -233,11 +234,11 @@ def facts_of(shelf: Shelf, request: Json) -> PriorFacts:
     try:
         folders = [shelf.home(name) / name for name in (prior, *(each.name for each in further_priors(request)))]
         symmetry = min((read_manifest(folder).symmetries for folder in folders), key=[*SYMMETRIES].index)
-        return PriorFacts(symmetry, read_calibrations(folders[0], digest))
+        return PriorFacts(symmetry, read_calibrations(folders[0], digest), read_reading(folders[0], digest))
     except PriorError:
         return PriorFacts()
     except ValueError as error:
-        log.warning("calibration cannot be read", prior=prior, reason=str(error))
+        log.warning("what belongs to the prior cannot be read", prior=prior, reason=str(error))
         return PriorFacts(symmetry)
 
 

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     models_dir: Path = BUNDLED_PRIORS
     """Priors of one's own; the bundled ones are there besides."""
     default_prior: str = "natural-v1"
-    default_denoiser: str = "denoiser-v3"
+    default_denoiser: str = "denoiser-v4"
     """What `score_dvi` asks where a request names no prior."""
     device: Literal["auto", "cuda", "mps", "cpu"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

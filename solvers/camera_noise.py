@@ -25,9 +25,10 @@ LONGEST = 20.0
 """Largest b8 of a camera; what is correlated further is shading or texture."""
 COLOURLESS = 0.5 / 127.5
 """A picture is grey where both differences of colour stay below this in nine of ten blocks."""
-MOST_GREY = 4.0
+MOST_GREY, LOST = 4.0, 1.0 / 127.5
 """Largest ratio of the level to that of the weaker difference of colour; the median of a simulated camera that blurs
-colours and compresses them is 3.5 to 4, that of others 1.2 to 3.3. Beyond it, it is texture that was found."""
+colours and compresses them is 3.5 to 4, that of others 1.2 to 3.3. Beyond it, it is texture that was found. A level
+below the second may be what compression and a noise filter have left of the colours."""
 TINY = 1e-12
 EVEN = 0.33
 """Unevenness of the flattest blocks up to which they are noise alone; cameras' medians are 0.27 to 0.39 (simulated),
@@ -87,7 +88,7 @@ def camera_noise_of(blocks: FlatBlocks) -> CameraNoise:
     lowest = _lowest_mean(_degrees(noise), min(1.0, sum(map(len, blocks.flattest)) / len(blocks.residual) / FLAT))
     # The plane takes the lowest three of 256 frequencies, which hold b8 times their share
     sigma = math.sqrt(float(blocks.variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)) * min(1.0, EVEN / uneven)
-    sigma = min(sigma, MOST_GREY * colour)
+    sigma = min(sigma, MOST_GREY * max(colour, LOST))
     neighbour = float(correlation[WINDOW - 1, WINDOW] + correlation[WINDOW, WINDOW - 1]) / 2
     diagonal = float(correlation[WINDOW, WINDOW] + correlation[WINDOW, WINDOW - 2]) / 2
     fine = sigma * math.sqrt(float(haar(noise)[3].square().mean()))

@@ -1,105 +1,192 @@
-"""What the estimate of `camera_noise` is off by, as simulated cameras show it.
+"""The noise of a photograph, as ScoreDVI goes by it: level, correlation, whether it is white, and whether there is any.
 
 Texture raises the level that is read from the flattest blocks, and the correlation more so; both leave traces: colours
 differ less than grey does, blocks are uneven, directions stand out, coarse bands hold more than fine ones. Two linear
 functions of such features say how far ln sigma and ln(sigma^2 b8) are off. Their weights are a ridge regression over
 training photographs behind simulated cameras, whose noise is known: `python -m benchmarks.noise_reading`.
+
+What a denoiser takes off shows more, and a third function, a logistic regression, tells from it noise and texture. But
+every denoiser takes off other things: such weights are a `Reading` that belongs to one prior and lies beside it.
 """
 
+import json
 import math
-from dataclasses import replace
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from solvers.camera_noise import (
-    CameraNoise,
-    camera_noise_of,
-    directedness,
-    estimate_camera_noise,
-    is_colourless,
-    unevenness,
-)
-from solvers.flat_blocks import SIDE, FlatBlocks, flat_blocks
-from solvers.noise_level import haar
+from solvers.camera_noise import CameraNoise, camera_noise_of, estimate_camera_noise, is_colourless
+from solvers.flat_blocks import SIDE, flat_blocks
+from solvers.noise_features import block_features, residual_features
+from solvers.noise_level import estimate_sigma
+from solvers.query import Problem, Query
 
-WEIGHTS = {
-    "one": (0.3929, 1.2818),
-    "level": (0.8190, 2.2330),
-    "b8": (0.1838, 1.3786),
-    "diagonal": (0.8302, -0.5994),
-    "brightness": (0.0221, 0.2452),
-    "lowered": (-0.5114, -1.4035),
-    "uneven": (0.0962, 0.8059),
-    "directed": (0.2346, 0.7427),
-    "red-blue 1 straight": (-0.0454, -0.0307),
-    "red-blue 1 diagonal": (0.0137, 0.0881),
-    "red-blue 2 straight": (-0.0218, -0.1113),
-    "red-blue 2 diagonal": (0.0198, -0.1302),
-    "red-blue 3 straight": (-0.0786, -0.1906),
-    "red-blue 3 diagonal": (-0.0275, -0.1718),
-    "red-blue mean": (-0.0470, -0.1050),
-    "green 1 straight": (0.1992, 0.4674),
-    "green 1 diagonal": (-0.0873, -0.2059),
-    "green 2 straight": (-0.1824, -0.1421),
-    "green 2 diagonal": (0.1065, 0.3780),
-    "green 3 straight": (-0.1315, -0.5607),
-    "green 3 diagonal": (-0.0622, -0.2188),
-    "green mean": (-0.0354, -0.1775),
+FILE = "noise_reading.json"
+"""In the folder of the prior."""
+WEIGHTS: dict[str, tuple[float, ...]] = {
+    "one": (0.4125, 1.5147),
+    "level": (0.8048, 2.1090),
+    "b8": (0.1974, 1.4257),
+    "diagonal": (0.9208, -0.6076),
+    "brightness": (-0.0142, 0.1198),
+    "lowered": (-0.3641, -0.9937),
+    "uneven": (0.0789, 0.7949),
+    "directed": (0.2752, 0.9514),
+    "red-blue 1 straight": (-0.0728, -0.1047),
+    "red-blue 1 diagonal": (-0.0125, 0.0619),
+    "red-blue 2 straight": (-0.0578, -0.2125),
+    "red-blue 2 diagonal": (0.0517, -0.0443),
+    "red-blue 3 straight": (-0.0708, -0.1384),
+    "red-blue 3 diagonal": (0.0193, -0.0257),
+    "red-blue mean": (-0.0457, -0.0554),
+    "green 1 straight": (0.2810, 0.6496),
+    "green 1 diagonal": (-0.0843, -0.2254),
+    "green 2 straight": (-0.1949, -0.3212),
+    "green 2 diagonal": (0.0639, 0.3184),
+    "green 3 straight": (-0.1631, -0.5341),
+    "green 3 diagonal": (-0.0147, -0.0943),
+    "green mean": (-0.0632, -0.2913),
 }
 """Of every feature, for the errors of ln sigma and of ln(sigma^2 b8)."""
 MOST = (0.7, 2.0)
 """Largest corrections of either; beyond it a picture is like none that the weights were fitted to."""
-LEAST = 1e-9
-"""Of a variance whose logarithm is taken."""
-LEVELS = 3
-"""Of the Haar transform, down to means of 8 x 8 pixels."""
+CLEAN, CLEAN_FINE = 1.5 / 127.5, 0.6 / 127.5
+"""Levels at and below which there is no noise to remove: of all of it, and of the diagonal Haar band, where every
+camera has some."""
+CLEAN_EVIDENCE = 12.0 / 127.5
+"""Evidence of noise at and below which it is texture that was found, where no denoiser is asked."""
+WHITE = 0.2
+"""Correlation of neighbours below which noise is white. Simulated cameras (demosaicing, blur, JPEG) have 0.34 and
+more; white noise from 15 of 255 on shows up to 0.1, for the texture that is read with it."""
+WHITE_RESIDUAL = 0.1
+"""The same in what the denoiser takes off, where there is less texture."""
+ODDS = 2
+"""Column of the weights of a `Reading`."""
+WEAKEST = 0.8 / 127.5
+"""Level that the denoiser is told at least."""
+PART = 256
+"""Side in pixels of the parts of a large picture that the denoiser sees: a few passes of 12 megapixels take minutes."""
+ASKED = {"once": 1.0, "twice": 2.0}
+"""The levels that it is told, in units of the one that the blocks show."""
 
 
-def read_camera_noise(image: Tensor) -> CameraNoise:
-    """`estimate_camera_noise` with its level and b8 put right; a grey or tiny picture's are left as they are."""
+@dataclass(frozen=True)
+class Noise:
+    """On the [-1, 1] scale."""
+
+    sigma: float
+    b8: float
+    """See `CameraNoise`."""
+    white: bool
+    clean: bool
+    """There is none that could be removed."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Of one denoiser, for every feature: weights for the errors of ln sigma and ln(sigma^2 b8), and for the log-odds
+    of noise against texture."""
+
+    weights: Mapping[str, tuple[float, ...]]
+
+
+def read_noise(problem: Problem, reading: Reading | None = None) -> Generator[Query, Tensor, Noise]:
+    """Of a picture, with one query, of two levels, where there is a reading; a level that the problem has is kept.
+
+    A grey picture, and one below 16 pixels, has not the features: its noise is read as without a reading.
+    """
+    found, seen = yield from look(problem.measurement, reading is not None)
+    if reading is None or reading.weights.keys() != seen.keys():  # of no features, or of another version's
+        return noise_in_blocks(problem)
+    read = put_right(found, reading.weights, seen)
+    texture = weighed(reading.weights, seen, ODDS) < 0 or read.sigma <= CLEAN
+    white = seen["once lag 1"] < WHITE_RESIDUAL
+    return Noise(problem.sigma_y or read.sigma, read.b8, white, problem.sigma_y == 0 and texture)
+
+
+def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, tuple[CameraNoise, dict[str, float]]]:
+    """What the blocks show, and the features of the picture, (1, C, H, W). asks: the denoiser, too."""
+    found, seen = _in_blocks(image)
+    if asks and seen:
+        shown = parts(image)
+        level = max(put_right(found, WEIGHTS, seen).sigma, WEAKEST)
+        levels = level * image.new_tensor(list(ASKED.values()))
+        rows = shown.repeat(len(levels), 1, 1, 1)
+        answer = yield Query(rows, levels.repeat_interleave(len(shown)), step=0, total=1, estimate=image)
+        for residual, told, name in zip((rows - answer).split(len(shown)), levels.tolist(), ASKED, strict=True):
+            seen |= residual_features(residual, told, name)
+    return found, seen
+
+
+def parts(image: Tensor) -> Tensor:
+    """The middles of the four quarters of a large picture, (4, C, h, w): enough of it for the statistics. Else all."""
+    height, width = image.shape[-2:]
+    if height * width <= 4 * PART**2:
+        return image
+    h, w = min(PART, height), min(PART, width)
+    corners = [(top, left) for top in _starts(height, h) for left in _starts(width, w)]
+    return torch.cat([image[..., top : top + h, left : left + w] for top, left in corners])
+
+
+def _starts(length: int, part: int) -> tuple[int, int]:
+    return max(0, length // 4 - part // 2), min(length - part, 3 * length // 4 - part // 2)
+
+
+def noise_in_blocks(problem: Problem) -> Noise:
+    """The same without a denoiser."""
+    found, seen = _in_blocks(problem.measurement)
+    found = put_right(found, WEIGHTS, seen) if seen else found
+    white = found.neighbour < WHITE
+    sigma = problem.sigma_y or (estimate_sigma(problem.measurement) if white else found.sigma)
+    nothing = found.evidence <= CLEAN_EVIDENCE or sigma <= CLEAN or found.fine <= CLEAN_FINE
+    return Noise(sigma, found.b8, white, problem.sigma_y == 0 and nothing)
+
+
+def _in_blocks(image: Tensor) -> tuple[CameraNoise, dict[str, float]]:
+    """As `estimate_camera_noise` finds it, and the features; none of a picture that is grey, tiny or flat."""
     if min(image.shape[-2:]) < SIDE:
-        return estimate_camera_noise(image)
+        return estimate_camera_noise(image), {}
     blocks = flat_blocks(image)
     found = camera_noise_of(blocks)
-    if found.sigma == 0 or is_colourless(blocks):
-        return found
-    seen = features(blocks, found)
-    level, energy = (
-        min(max(sum(WEIGHTS[name][which] * value for name, value in seen.items()), -most), most)
-        for which, most in enumerate(MOST)
-    )
-    sigma = found.sigma * math.exp(-level)
-    return replace(found, sigma=sigma, b8=max(1.0, found.b8 * math.exp(2 * level - energy)))
+    return found, {} if found.sigma == 0 or is_colourless(blocks) else block_features(blocks, found)
 
 
-def features(blocks: FlatBlocks, found: CameraNoise) -> dict[str, float]:
-    """What the errors show in. Of a picture with colours, in which some noise was found."""
-    flattest = blocks.colours[torch.cat(blocks.flattest)].unflatten(-1, (SIDE, SIDE))  # (n, 3, 16, 16)
-    lowered = (blocks.variances.clamp(min=LEAST) / blocks.read.clamp(min=LEAST)).log()
-    return {
-        "one": 1.0,
-        "level": math.log(found.sigma),
-        "b8": math.log(found.b8),
-        "diagonal": found.diagonal,
-        "brightness": float(blocks.brightness.mean()),
-        "lowered": float(lowered.mean()),
-        "uneven": math.log(unevenness(flattest[:, 0])),
-        "directed": math.log(directedness(flattest[:, 0])),
-        **bands("red-blue", flattest[:, 1:2]),
-        **bands("green", flattest[:, 2:]),
-    }
+def put_right(found: CameraNoise, weights: Mapping[str, tuple[float, ...]], seen: Mapping[str, float]) -> CameraNoise:
+    """`found` without the errors that its features show."""
+    level, energy = (min(max(weighed(weights, seen, which), -most), most) for which, most in enumerate(MOST))
+    return replace(found, sigma=found.sigma * math.exp(-level), b8=max(1.0, found.b8 * math.exp(2 * level - energy)))
 
 
-def bands(name: str, plane: Tensor) -> dict[str, float]:
-    """ln of the variances of the Haar bands of `plane`, (n, 1, 16, 16), and of what is left of it at last."""
-    found = {}
-    for level in range(1, LEVELS + 1):
-        plane, horizontal, vertical, diagonal = haar(plane)
-        found[f"{name} {level} straight"] = _ln((horizontal.square() + vertical.square()) / 2)
-        found[f"{name} {level} diagonal"] = _ln(diagonal.square())
-    return found | {f"{name} mean": _ln(plane.square())}
+def weighed(weights: Mapping[str, tuple[float, ...]], seen: Mapping[str, float], which: int) -> float:
+    return sum(each[which] * seen[name] for name, each in weights.items())
 
 
-def _ln(squares: Tensor) -> float:
-    return math.log(max(float(squares.mean()), LEAST))
+def read_reading(folder: Path, digest: str) -> Reading | None:
+    """Of a prior; None where it has none, or one of other weights than `digest`.
+
+    Raises ValueError for a file that is no reading.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields["sha256"] != digest:
+            return None
+        weights = {str(name): tuple(map(float, each)) for name, each in fields["weights"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no reading of noise: {error!r}") from error
+    if any(len(each) != 3 or not all(map(math.isfinite, each)) for each in weights.values()):
+        raise ValueError(f"{path} is no reading of noise: not three numbers for every feature")
+    return Reading(weights)
+
+
+def write_reading(folder: Path, digest: str, reading: Reading) -> Path:
+    """For `read_reading`; replaces what was there."""
+    path = folder / FILE
+    rows = {name: [round(weight, 4) for weight in each] for name, each in reading.weights.items()}
+    path.write_text(json.dumps({"sha256": digest, "weights": rows}, indent=1) + "\n", encoding="utf-8")
+    return path

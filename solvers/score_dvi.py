@@ -10,11 +10,9 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from solvers.camera_noise import CameraNoise
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.noise import NoiseStream
-from solvers.noise_level import estimate_sigma
-from solvers.noise_reading import read_camera_noise
+from solvers.noise_reading import Noise, Reading, read_noise
 from solvers.operators.identity import Identity
 from solvers.parameters import bounded, check_fields, check_mode
 from solvers.query import Problem, Solution, Solver
@@ -32,14 +30,6 @@ Of 1, 1.4, 2 and 2.8 the best on training photographs through simulated cameras.
 WEIGHTS = ((18, 1.0), (35, 2.0))
 """lambda by sigma on [0, 255], constant beyond on either side. The paper's two larger values: less than 1 for weak
 noise was behind on training photographs that were enlarged and then taken by simulated cameras."""
-WHITE = 0.2
-"""Correlation of neighbours below which noise is white. Simulated cameras (demosaicing, blur, JPEG) have 0.34 and
-more; white noise from 15 of 255 on shows up to 0.1, for the texture that is read with it."""
-CLEAN, CLEAN_FINE = 1.5 / 127.5, 0.6 / 127.5
-"""Levels at and below which there is no noise to remove: of all of it, and of the diagonal Haar band, where every
-camera has some."""
-CLEAN_EVIDENCE = 12.0 / 127.5
-"""Evidence of noise at and below which it is texture that was found."""
 WHITE_SWEEPS = 4
 """Eight passes, one under every symmetry."""
 PAPER_KAPPA = 0.75
@@ -92,10 +82,13 @@ class ScoreDviParameters:
         check_mode(self, MODES[self.mode])
 
 
-def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) -> Solver:
+def score_dvi(
+    problem: Problem, params: ScoreDviParameters, noise: NoiseStream, reading: Reading | None = None
+) -> Solver:
     """Denoise the picture of `problem`, which must have one row. Raises ValueError for other operators than Identity.
 
-    The noise's level is problem.sigma_y, or is estimated where that is 0; its correlation always is. A clean picture
+    The noise's level is problem.sigma_y, or is read where that is 0; its correlation always is, with the help of the
+    denoiser where `reading` says how its answers are to be understood. A clean picture
     comes back as it is, unless beta0 is given. In mode `fast` white noise is removed directly, and the sweeps of
     `score_dvi_fast` are for all other noise, or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the
     [-1, 1] scale, `noise_b8`, and how many `sweeps`, `iterations` or `steps` it took.
@@ -103,18 +96,18 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
     y = problem.measurement
     if not isinstance(problem.operator, Identity) or len(y) != 1:
         raise ValueError("ScoreDVI denoises one picture at a time")
-    found = noise_of(problem)
+    found = yield from read_noise(problem, reading)
     metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8}
     chosen = settings_of(params, problem, found)
     told = {"mode": params.mode, **dataclasses.asdict(chosen)}
-    if params.beta0 is None and is_clean(problem, found):
+    if params.beta0 is None and found.clean:
         return Solution(y, 0.0, metrics | {"sweeps": 0.0}, settings=told)
     match chosen:
         case PaperSettings() as settings:
             solver = score_dvi_paper(problem, settings, noise)
         case DiffusionSettings() as settings:
             solver = diffusion_vi(problem, settings, noise)
-        case settings if params.beta0 is None and found.neighbour < WHITE:
+        case settings if params.beta0 is None and found.white:
             solver = posterior_mean(dataclasses.replace(problem, sigma_y=found.sigma), settings, noise)
         case settings:
             solver = score_dvi_fast(problem, settings, noise)
@@ -122,22 +115,7 @@ def score_dvi(problem: Problem, params: ScoreDviParameters, noise: NoiseStream) 
     return dataclasses.replace(solution, metrics=metrics | solution.metrics, settings=told)
 
 
-def noise_of(problem: Problem) -> CameraNoise:
-    """As estimated; the level is the one that is given, or if the noise is white, that of the estimate for it."""
-    found = read_camera_noise(problem.measurement)
-    if problem.sigma_y > 0:
-        return dataclasses.replace(found, sigma=problem.sigma_y)
-    if found.neighbour < WHITE:
-        return dataclasses.replace(found, sigma=estimate_sigma(problem.measurement))
-    return found
-
-
-def is_clean(problem: Problem, found: CameraNoise) -> bool:
-    texture = found.evidence <= CLEAN_EVIDENCE
-    return problem.sigma_y == 0 and (texture or found.sigma <= CLEAN or found.fine <= CLEAN_FINE)
-
-
-def settings_of(params: ScoreDviParameters, problem: Problem, found: CameraNoise) -> Settings:
+def settings_of(params: ScoreDviParameters, problem: Problem, found: Noise) -> Settings:
     """The settings of the mode; beta0 and lambda by the noise, unless they are given."""
     own = {item.name for item in dataclasses.fields(MODES[params.mode])}
     given = {name: value for name, value in vars(params).items() if name in own and value is not None}
@@ -149,12 +127,12 @@ def settings_of(params: ScoreDviParameters, problem: Problem, found: CameraNoise
         case "diffusion":
             return DiffusionSettings(**given)
         case _:
-            sweeps = WHITE_SWEEPS if params.beta0 is None and found.neighbour < WHITE else FastSettings.sweeps
+            sweeps = WHITE_SWEEPS if params.beta0 is None and found.white else FastSettings.sweeps
             chosen = {"beta0": KAPPA * energy, "prior_weight": prior_weight(found.sigma), "sweeps": sweeps}
             return FastSettings(**(chosen | given))
 
 
-def split_level(problem: Problem, found: CameraNoise) -> float:
+def split_level(problem: Problem, found: Noise) -> float:
     """On [0, 255], as the paper estimates it where it is not given; as found in a picture too small for that."""
     estimated = None if problem.sigma_y > 0 else weak_texture_sigma(problem.measurement)
     return 127.5 * (found.sigma if estimated is None else estimated)

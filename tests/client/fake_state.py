@@ -15,7 +15,7 @@ NOW = "2026-01-01T00:00:00Z"
 PRIOR = {"id": "natural-v1", "is_default": True, "parameterisation": "edm", "channels": 3, "size_multiple": 8,
          "trained_size": 64, "fully_convolutional": True, "sigma_min": 0.002, "sigma_max": 80.0, "licence": "CC0-1.0",
          "symmetries": "dihedral", "digest": "ab" * 32, "state": "ready", "default_of": ["red_diff"]}  # fmt: skip
-DENOISER = PRIOR | {"id": "denoiser-v3", "is_default": False, "digest": "cd" * 32, "default_of": ["score_dvi"]}
+DENOISER = PRIOR | {"id": "denoiser-v4", "is_default": False, "digest": "cd" * 32, "default_of": ["score_dvi"]}
 
 
 @dataclass

@@ -154,7 +154,7 @@ def test_a_batch(rediffuse: Rediffuse):
 
 def test_the_catalogue(rediffuse: Rediffuse):
     assert [prior.id for prior in rediffuse.priors().data] == [
-        "denoiser-v3",
+        "denoiser-v4",
         "natural-v0",
         "natural-v1",
         "open-v1",

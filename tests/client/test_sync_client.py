@@ -211,7 +211,7 @@ def test_a_batch_names_its_items(rediffuse: Rediffuse, tmp_path: Path):
 
 
 def test_the_catalogue(rediffuse: Rediffuse):
-    assert [prior.id for prior in rediffuse.priors().data] == ["natural-v1", "denoiser-v3"]
+    assert [prior.id for prior in rediffuse.priors().data] == ["natural-v1", "denoiser-v4"]
     assert [solver.name for solver in rediffuse.solvers().data] == ["red_diff"]
     assert [operator.name for operator in rediffuse.operators().data] == ["mask"]
     assert rediffuse.info().limits.max_wait_s == 60

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from solvers.camera_noise import LONGEST, estimate_camera_noise
 from solvers.noise_level import estimate_sigma
-from solvers.score_dvi import CLEAN_EVIDENCE
+from solvers.noise_reading import CLEAN_EVIDENCE
 from tests.solvers.test_noise_level import picture, quantised
 
 BINOMIAL = {1: [1.0], 3: [0.25, 0.5, 0.25], 5: [0.0625, 0.25, 0.375, 0.25, 0.0625]}

@@ -1,5 +1,6 @@
-"""What is put right in the estimate of a camera's noise, and what is left alone."""
+"""What is put right in the estimate of a camera's noise, what a denoiser adds to it, and what is left alone."""
 
+import json
 import math
 from pathlib import Path
 
@@ -7,21 +8,87 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.cameras import CAMERAS, expose
+from benchmarks.served import reading_of, served
+from service.settings import Settings
 from solvers import noise_reading
 from solvers.camera_noise import camera_noise_of, estimate_camera_noise
+from solvers.drive import answer, converse
 from solvers.flat_blocks import flat_blocks
-from solvers.noise_reading import MOST, WEIGHTS, features, read_camera_noise
+from solvers.noise_features import block_features
+from solvers.noise_level import estimate_sigma
+from solvers.noise_reading import (
+    FILE,
+    MOST,
+    WEIGHTS,
+    Noise,
+    Reading,
+    look,
+    noise_in_blocks,
+    parts,
+    read_noise,
+    read_reading,
+    write_reading,
+)
+from solvers.operators.identity import Identity
+from solvers.query import Problem
+from tests.solvers.parts import queries
 from tests.solvers.test_camera_noise import noise, true_b8
 from tests.solvers.test_noise_level import picture, quantised
+
+NOISY = 0.6 * picture(96, 96) + 0.1 * noise(96, 96, 3, 0)
+
+
+def problem(image: Tensor, sigma_y: float = 0.0) -> Problem:
+    return Problem(image, Identity(tuple(image.shape[1:])), sigma_y)
+
+
+def mean_denoiser(x: Tensor, sigma: Tensor) -> Tensor:
+    """Takes all but the smooth off, and the more of it the higher the level that it is told."""
+    return x.lerp(functional.avg_pool2d(x, 5, 1, 2), sigma.clamp(max=1).reshape(-1, 1, 1, 1))
+
+
+def reading(**odd: tuple[float, float, float]) -> Reading:
+    """Without any weights but the `odd` ones."""
+    _, seen = converse(look(NOISY, True), lambda query: answer(query, mean_denoiser))
+    return Reading(dict.fromkeys(seen, (0.0, 0.0, 0.0)) | odd)
+
+
+def read(image: Tensor, how: Reading, sigma_y: float = 0.0) -> Noise:
+    return converse(read_noise(problem(image, sigma_y), how), lambda query: answer(query, mean_denoiser))
+
+
+def photographs() -> list[Tensor]:
+    """One in three sizes."""
+    with Image.open(Path(__file__).parents[2] / "examples" / "pictures" / "original.png") as image:
+        pixels = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
+    return [
+        functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(-1, 1)[..., :256, :256]
+        for size in ((128, 192), (256, 384), (512, 768))
+    ]
+
+
+def asked(image: Tensor) -> Noise:
+    """With the default denoiser."""
+    denoiser = served(Settings().default_denoiser)
+    with torch.inference_mode():
+        return converse(read_noise(problem(image), reading_of(denoiser)), lambda query: answer(query, denoiser.denoise))
 
 
 def test_every_feature_has_its_weights():
     blocks = flat_blocks(0.6 * picture(64, 64) + 0.1 * noise(64, 64, 3, 0))
-    seen = features(blocks, camera_noise_of(blocks))
+    seen = block_features(blocks, camera_noise_of(blocks))
     assert list(seen) == list(WEIGHTS)
+    assert all(math.isfinite(value) for value in seen.values())
+
+
+def test_the_default_denoiser_has_weights_for_every_feature():
+    _, seen = converse(look(NOISY, True), lambda query: answer(query, mean_denoiser))
+    found = reading_of(served(Settings().default_denoiser))
+    assert list(seen) == list(found.weights)
     assert all(math.isfinite(value) for value in seen.values())
 
 
@@ -30,59 +97,140 @@ def test_every_feature_has_its_weights():
 def test_noise_between_smooth_shapes_is_read_as_well_as_before(level, length):
     """Of which no camera that the weights were fitted to has made any."""
     noisy = quantised(0.6 * picture(192, 192, seed=level) + 2 * level / 255 * noise(192, 192, length, level))
-    found = read_camera_noise(noisy)
+    found = noise_in_blocks(problem(noisy))
     assert found.sigma == pytest.approx(2 * level / 255, rel=0.3)
     assert found.b8 == pytest.approx(true_b8(length), rel=0.6)
 
 
-def test_the_noise_of_cameras_is_read_better():
-    """A photograph in three sizes by six cameras. The weights have seen it, but by other cameras."""
-    with Image.open(Path(__file__).parents[2] / "examples" / "pictures" / "original.png") as image:
-        pixels = torch.from_numpy(np.asarray(image.convert("RGB"), np.float32)).permute(2, 0, 1)[None] / 127.5 - 1
-    off: list[list[float]] = []
-    for size in ((128, 192), (256, 384), (512, 768)):
-        clean = functional.interpolate(pixels, size, mode="bicubic", antialias=True).clamp(-1, 1)[..., :256, :256]
+def test_the_noise_of_cameras_is_read_better_and_its_level_better_still_with_a_denoiser():
+    """By all cameras. The weights have seen the photograph, but by other cameras."""
+    energies, levels = [], []
+    for clean in photographs():
         for seed, camera in enumerate(CAMERAS):
             noisy, truth = expose(camera, clean, seed)
             energy = 64 * float(functional.avg_pool2d(noisy - truth, 8, 4).var())
-            found = estimate_camera_noise(noisy), read_camera_noise(noisy)
-            off.append([math.log(each.sigma**2 * each.b8 / energy) ** 2 for each in found])
-    before, after = np.sqrt(np.mean(off, axis=0))
-    assert after < 0.9 * before
+            found = estimate_camera_noise(noisy), noise_in_blocks(problem(noisy)), asked(noisy)
+            assert not found[-1].clean
+            energies.append([math.log(each.sigma**2 * each.b8 / energy) ** 2 for each in found])
+            levels.append([math.log(each.sigma / float((noisy - truth).std())) ** 2 for each in found])
+    estimated, in_blocks, by_denoiser = np.sqrt(np.mean(energies, axis=0))
+    assert max(in_blocks, by_denoiser) < 0.9 * estimated
+    estimated, in_blocks, by_denoiser = np.sqrt(np.mean(levels, axis=0))
+    assert by_denoiser < in_blocks < estimated
+
+
+def test_a_photograph_without_noise_is_clean():
+    assert all(asked(quantised(clean)).clean for clean in photographs())
 
 
 def test_only_level_and_b8_are_put_right(monkeypatch):
-    noisy = 0.6 * picture(96, 96) + 0.1 * noise(96, 96, 3, 0)
-    before = estimate_camera_noise(noisy)
+    before = estimate_camera_noise(NOISY)
     monkeypatch.setattr(noise_reading, "WEIGHTS", dict.fromkeys(WEIGHTS, (0.0, 0.0)) | {"one": (0.2, 0.5)})
-    after = read_camera_noise(noisy)
+    after = noise_in_blocks(problem(NOISY))
     assert after.sigma == pytest.approx(before.sigma * math.exp(-0.2))
     assert after.sigma**2 * after.b8 == pytest.approx(before.sigma**2 * before.b8 * math.exp(-0.5))
-    assert (after.neighbour, after.fine, after.evidence) == (before.neighbour, before.fine, before.evidence)
 
 
 def test_a_picture_like_none_before_is_put_right_within_limits(monkeypatch):
-    noisy = 0.6 * picture(96, 96) + 0.1 * noise(96, 96, 3, 0)
-    before = estimate_camera_noise(noisy)
+    before = estimate_camera_noise(NOISY)
     monkeypatch.setattr(noise_reading, "WEIGHTS", dict.fromkeys(WEIGHTS, (-9.0, -9.0)) | {"one": (-99.0, -99.0)})
-    after = read_camera_noise(noisy)
+    after = noise_in_blocks(problem(NOISY))
     assert abs(math.log(after.sigma / before.sigma)) == pytest.approx(MOST[0])
 
 
 @pytest.mark.parametrize("kind", ["grey", "one channel", "tiny", "flat"])
 def test_what_the_weights_know_nothing_of_is_left_as_it_was(kind):
-    noisy = 0.6 * picture(96, 96) + 0.1 * noise(96, 96, 3, 0)
+    """And no denoiser is asked."""
     noisy = {
-        "grey": noisy[:, :1].expand(1, 3, 96, 96),
-        "one channel": noisy[:, :1],
-        "tiny": noisy[..., :12, :40],
+        "grey": NOISY[:, :1].expand(1, 3, 96, 96),
+        "one channel": NOISY[:, :1],
+        "tiny": NOISY[..., :12, :40],
         "flat": torch.full((1, 3, 40, 30), 0.2),
     }[kind]
-    assert read_camera_noise(noisy) == estimate_camera_noise(noisy)
+    before = estimate_camera_noise(noisy)
+    asked, found = queries(read_noise(problem(noisy), reading()), mean_denoiser)
+    assert not asked
+    assert found == noise_in_blocks(problem(noisy))
+    assert found.b8 == before.b8
+    assert found.sigma == (estimate_sigma(noisy) if found.white else before.sigma)
 
 
 def test_a_half_without_anything_in_it_is_no_obstacle():
     noisy = 0.6 * picture(256, 256) + 0.1 * noise(256, 256, 3, 0)
     noisy[..., :96] = -0.5
-    found = read_camera_noise(noisy)
+    found = noise_in_blocks(problem(noisy))
     assert math.isfinite(found.sigma) and math.isfinite(found.b8) and found.b8 >= 1
+
+
+def test_the_denoiser_is_asked_once_about_two_levels():
+    asked, _ = queries(read_noise(problem(NOISY), reading()), mean_denoiser)
+    (query,) = asked
+    assert torch.equal(query.x, NOISY.expand(2, -1, -1, -1))
+    assert float(query.sigma[1]) == pytest.approx(2 * float(query.sigma[0]))
+    assert float(query.sigma[0]) == pytest.approx(noise_in_blocks(problem(NOISY)).sigma)
+
+
+@pytest.mark.parametrize(("size", "part"), [((600, 900), (256, 256)), ((40, 9000), (40, 256))])
+def test_of_a_large_picture_the_denoiser_sees_parts(size, part):
+    """From each quarter one."""
+    places = torch.cartesian_prod(torch.arange(size[0]), torch.arange(size[1])).T.reshape(1, 2, *size)
+    shown = parts(places)
+    assert shown.shape == (4, 2, *part)
+    middles = shown[..., part[0] // 2, part[1] // 2].double() / torch.tensor(size)
+    assert torch.equal(middles[:, 1] > 0.5, torch.tensor([False, True, False, True]))
+    assert parts(places[..., : size[0] // 2, :400]).shape == (1, 2, size[0] // 2, 400)
+    asked, found = queries(read_noise(problem(noise(600, 900, 3, 0) * 0.1), reading()), mean_denoiser)
+    assert asked[0].x.shape == (8, 3, 256, 256) and not found.clean
+
+
+def test_what_the_denoiser_shows_puts_level_and_b8_right():
+    before, after = estimate_camera_noise(NOISY), read(NOISY, reading(one=(0.2, 0.5, 0.0)))
+    assert after.sigma == pytest.approx(before.sigma * math.exp(-0.2))
+    assert after.sigma**2 * after.b8 == pytest.approx(before.sigma**2 * before.b8 * math.exp(-0.5))
+
+
+@pytest.mark.parametrize(("odds", "clean"), [(0.1, False), (-0.1, True)])
+def test_the_odds_decide_whether_it_is_noise(odds, clean):
+    how = reading(one=(0.0, 0.0, odds))
+    assert read(NOISY, how).clean == clean
+    assert not read(NOISY, how, sigma_y=0.1).clean  # who gives a level wants it removed
+
+
+@pytest.mark.parametrize(("length", "white"), [(1, True), (5, False)])
+def test_what_the_denoiser_takes_off_shows_whether_it_is_white(length, white):
+    noisy = 0.6 * picture(96, 96) + 0.1 * noise(96, 96, length, 0)
+    assert read(noisy, reading()).white == white
+
+
+def test_weights_of_other_features_are_of_no_use():
+    assert read(NOISY, Reading({"one": (9.0, 9.0, -9.0)})) == noise_in_blocks(problem(NOISY))
+
+
+def test_a_level_that_is_given_is_kept():
+    assert read(NOISY, reading(one=(0.2, 0.5, 0.0)), sigma_y=0.3).sigma == 0.3
+
+
+def test_a_reading_is_written_and_read(tmp_path):
+    written = Reading({"one": (0.25, -0.5, 1.0), "b8": (0.0, 0.125, -2.0)})
+    write_reading(tmp_path, "abc", written)
+    assert read_reading(tmp_path, "abc") == written
+    assert read_reading(tmp_path, "of other weights") is None
+    assert read_reading(tmp_path / "elsewhere", "abc") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        json.dumps({"sha256": "abc"}),
+        json.dumps({"sha256": "abc", "weights": {"one": [1.0, 2.0]}}),
+        json.dumps({"sha256": "abc", "weights": {"one": [1.0, 2.0, math.nan]}}),
+        json.dumps({"sha256": "abc", "weights": {"one": ["a", "b", "c"]}}),
+        json.dumps({"sha256": "abc", "weights": [1.0]}),
+    ],
+)
+def test_a_damaged_reading_is_named(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(ValueError, match="is no reading of noise"):
+        read_reading(tmp_path, "abc")

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from priors.analytic import DenseGaussianPrior, GaussianPrior
-from solvers.camera_noise import estimate_camera_noise
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
-from solvers.noise_reading import read_camera_noise
+from solvers.noise_reading import Noise, noise_in_blocks
 from solvers.operators import Identity, Mask
 from solvers.query import Problem, Solution
 from solvers.score_dvi import (
@@ -21,7 +20,6 @@ from solvers.score_dvi import (
     PAPER_KAPPA,
     WHITE_SWEEPS,
     ScoreDviParameters,
-    noise_of,
     prior_weight,
     published_weight,
     score_dvi,
@@ -37,9 +35,7 @@ from tests.solvers.test_noise_level import picture, quantised
 
 PRIOR = GaussianPrior(0.25)
 TASK = Problem(torch.zeros(1, 3, 32, 32), Identity((3, 32, 32)), 0.0)
-FOUND = dataclasses.replace(
-    estimate_camera_noise(TASK.measurement), sigma=0.1, b8=6.0, neighbour=0.6, fine=0.04, evidence=0.5
-)
+FOUND = Noise(sigma=0.1, b8=6.0, white=False, clean=False)
 
 
 def task(noisy: Tensor, sigma_y: float = 0.0) -> Problem:
@@ -141,7 +137,7 @@ def test_settings_of_the_diffusion():
 def test_the_level_of_the_published_weight():
     """As given; as in weak texture of every fourth pixel; as found where there are too few."""
     noisy = (0.6 * picture(160, 160) + 0.15 * noise(160, 160, 1, 0))[:, :1]
-    assert split_level(task(noisy, 0.2), noise_of(task(noisy, 0.2))) == pytest.approx(25.5)
+    assert split_level(task(noisy, 0.2), noise_in_blocks(task(noisy, 0.2))) == pytest.approx(25.5)
     assert split_level(task(noisy), FOUND) == pytest.approx(127.5 * weak_texture_sigma(noisy))
     assert split_level(task(noisy[..., :64, :64]), FOUND) == pytest.approx(12.75)
 
@@ -153,7 +149,7 @@ def test_other_modes_are_their_own_solvers(mode):
     params = ScoreDviParameters(mode)
     solver = {"paper": score_dvi_paper, "diffusion": diffusion_vi}[mode]
     query = next(score_dvi(known, params, NoiseStream(3)))
-    alone = next(solver(known, settings_of(params, known, noise_of(known)), NoiseStream(3)))
+    alone = next(solver(known, settings_of(params, known, noise_in_blocks(known)), NoiseStream(3)))
     assert torch.equal(query.x, alone.x) and query.total == alone.total == {"paper": 400, "diffusion": 100}[mode]
     clean = quantised(picture(128, 128))
     assert torch.equal(solve(clean, mode=mode).x, clean)
@@ -161,7 +157,7 @@ def test_other_modes_are_their_own_solvers(mode):
 
 def test_metrics_are_those_of_the_noise_and_of_the_solver():
     noisy = 0.6 * picture(32, 32) + 0.15 * noise(32, 32, 1, 0)
-    found = {"noise_sigma": 0.15, "noise_b8": read_camera_noise(noisy).b8}
+    found = {"noise_sigma": 0.15, "noise_b8": noise_in_blocks(task(noisy)).b8}
     assert solve(noisy, 0.15, mode="diffusion", steps=4).metrics == found | {"steps": 4.0}
 
 

@@ -57,5 +57,5 @@ def test_an_unknown_job(run):
 
 def test_priors(run):
     table = run("priors").stdout
-    assert "natural-v1 (default)" in table and "denoiser-v3 (score_dvi)" in table and "ready" in table
+    assert "natural-v1 (default)" in table and "denoiser-v4 (score_dvi)" in table and "ready" in table
     assert json.loads(run("priors", "--json").stdout)[0]["licence"] == "CC0-1.0"

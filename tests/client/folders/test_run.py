@@ -62,7 +62,7 @@ def test_every_picture_arrives_in_its_place_with_its_record(service: FakeService
     assert (folder.parent / "out" / "sub" / "c.png").read_bytes() == b"restored bytes of sub/c.jpg"
     assert sorted(notes.names) == ["a.png", "b.png", "sub/c.jpg"]
     entry = json.loads((folder.parent / "out" / "manifest.json").read_text())["files"][0]
-    assert (entry["seed"], entry["prior"], entry["prior_digest"]) == (7, "denoiser-v3", "cd" * 32)
+    assert (entry["seed"], entry["prior"], entry["prior_digest"]) == (7, "denoiser-v4", "cd" * 32)
     assert entry["parameters"]["solver"] == "score_dvi"
     assert entry["job_id"] in service.jobs
     assert len(entry["source_sha256"]) == len(entry["output_sha256"]) == 64

@@ -87,7 +87,7 @@ def test_list_shows_every_prior_and_what_is_wrong_with_it(run: Run, models: Path
     for words in (f"{default} *", "pixel, edm", "0.005 to 80", "any, by 8", "unusable: prior torn: prior.json is not"):
         assert words in shown
     listed = {prior["name"]: prior for prior in json.loads(run("list", "--json").stdout)}
-    assert set(listed) == {"denoiser-v3", "natural-v0", default, "open-v1", "tiny", "torn", "faces"}
+    assert set(listed) == {"denoiser-v4", "natural-v0", default, "open-v1", "tiny", "torn", "faces"}
     assert [name for name, prior in listed.items() if prior["is_default"]] == [default]
     assert [name for name, prior in listed.items() if prior["reason"]] == ["torn", "faces"]
     assert listed["tiny"]["licence"] == "public domain"

@@ -16,7 +16,7 @@ def test_priors_are_those_on_disk(idle: Api) -> None:
     (broken / "prior.json").write_text("{")
     priors = idle.http.get("/v1/priors").json()["data"]
     # the bundled ones too; a damaged one hides none
-    assert [prior["id"] for prior in priors] == ["denoiser-v3", "natural-v0", "natural-v1", "open-v1", "tiny"]
+    assert [prior["id"] for prior in priors] == ["denoiser-v4", "natural-v0", "natural-v1", "open-v1", "tiny"]
     prior = PriorOut.model_validate(idle.http.get("/v1/priors/tiny").json())
     assert (prior.is_default, prior.size_multiple, prior.digest) == (True, 8, "ab" * 32)
     assert prior.kind == "pixel"

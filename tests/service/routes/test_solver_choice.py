@@ -71,7 +71,7 @@ def test_solvers_have_default_priors_of_their_own(make_api: MakeApi) -> None:
 
 def test_what_a_mixture_holds_must_fit_into_a_worker(make_api: MakeApi) -> None:
     api = make_api(max_sample_pixels=4 * 32 * 24)
-    others = ["natural-v0", "natural-v1", "denoiser-v3", "open-v1"]
+    others = ["natural-v0", "natural-v1", "denoiser-v4", "open-v1"]
     refused = post(api, "/v1/denoise", params={"components": others})
     assert_problem(refused, "image_too_many_pixels", "/params/components")
     assert post(api, "/v1/denoise", params={"components": others[:3]}).status_code == 202
