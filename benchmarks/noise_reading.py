@@ -82,7 +82,9 @@ def main() -> None:
         for sample in taken_twice(rng.choice(rng.choice(folders)), rng, number, prior)
     ]
     settings = {key: getattr(arguments, key) for key in ("prior", "pictures", "seed")}
-    publish("noise-reading", table(samples), settings | ({"weights": prior.info.digest} if prior else {}))
+    if prior:
+        settings["weights"] = prior.info.digest
+    publish("noise-reading" if prior else "noise-reading-blocks", table(samples), settings)
     weights = dict(zip(samples[0].seen, map(tuple, fit(samples).T.tolist()), strict=True))
     if prior:
         print(write_reading(folder_of(arguments.prior), prior.info.digest, Reading(weights)))

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks import baselines
 from benchmarks.report import Row, publish
-from benchmarks.served import reading_of, served
+from benchmarks.served import reading_of, served, served_dtype
 from priors.base import Prior
 from priors.conversion.convert import convert_file
 from priors.evaluation import denoise_full, read_image
@@ -86,7 +86,7 @@ def convert(path: Path, models_dir: Path) -> Prior:
     """A released file as a prior, named after its folder and itself."""
     name = re.sub("[^a-z0-9._-]", "-", f"{path.parent.name}-{path.stem}".lower())
     convert_file(path, models_dir / name, licence="not for the table to say")
-    return load_prior(models_dir, name, CPU)
+    return load_prior(models_dir, name, CPU, served_dtype())
 
 
 def read_pairs(folder: Path, every: int, side: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -47,7 +47,7 @@ def machine() -> Row:
         "commit": commit.stdout.strip(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
-        "precision": str(served_dtype()).removeprefix("torch."),
+        "served in": str(served_dtype()).removeprefix("torch."),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "python": platform.python_version(),
         "torch": torch.__version__,

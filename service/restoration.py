@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import structlog
@@ -234,12 +235,15 @@ def facts_of(shelf: Shelf, request: Json) -> PriorFacts:
     try:
         folders = [shelf.home(name) / name for name in (prior, *(each.name for each in further_priors(request)))]
         symmetry = min((read_manifest(folder).symmetries for folder in folders), key=[*SYMMETRIES].index)
-        return PriorFacts(symmetry, read_calibrations(folders[0], digest), read_reading(folders[0], digest))
     except PriorError:
         return PriorFacts()
-    except ValueError as error:
-        log.warning("what belongs to the prior cannot be read", prior=prior, reason=str(error))
-        return PriorFacts(symmetry)
+    facts: dict[str, Any] = {}
+    for name, read in {"calibrations": read_calibrations, "reading": read_reading}.items():
+        try:
+            facts[name] = read(folders[0], digest)
+        except ValueError as error:
+            log.warning(f"{name} of the prior cannot be read", prior=prior, reason=str(error))
+    return PriorFacts(symmetry, **facts)
 
 
 def choose_device(name: str) -> torch.device:

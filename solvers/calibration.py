@@ -57,7 +57,7 @@ def read_calibrations(folder: Path, digest: str) -> dict[str, Calibration]:
             return DEFAULTS
         rows = fields["tasks"].items()
         found = {task: Calibration(float(row["scale"]), float(row["growth"]), measured=True) for task, row in rows}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no calibration: {error!r}") from error
     return DEFAULTS | found
 

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from solvers.camera_noise import CameraNoise, camera_noise_of, estimate_camera_noise, is_colourless
+from solvers.checks import check_finite
 from solvers.flat_blocks import SIDE, flat_blocks
-from solvers.noise_features import block_features, residual_features
+from solvers.noise_features import VERSION, block_features, residual_features
 from solvers.noise_level import estimate_sigma
 from solvers.query import Problem, Query
 
@@ -83,6 +84,8 @@ class Noise:
     white: bool
     clean: bool
     """There is none that could be removed."""
+    calls: int = 0
+    """Of the denoiser, that it took to see this."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,14 @@ def read_noise(problem: Problem, reading: Reading | None = None) -> Generator[Qu
     A grey picture, and one below 16 pixels, has not the features: its noise is read as without a reading.
     """
     found, seen = yield from look(problem.measurement, reading is not None)
-    if reading is None or reading.weights.keys() != seen.keys():  # of no features, or of another version's
-        return noise_in_blocks(problem)
+    calls = int(reading is not None and bool(seen))
+    if reading is None or reading.weights.keys() != seen.keys():  # a picture has none that is grey or tiny
+        return _by_blocks(problem, found, seen, calls)
     read = put_right(found, reading.weights, seen)
-    texture = weighed(reading.weights, seen, ODDS) < 0 or read.sigma <= CLEAN
     white = seen["once lag 1"] < WHITE_RESIDUAL
-    return Noise(problem.sigma_y or read.sigma, read.b8, white, problem.sigma_y == 0 and texture)
+    sigma = _level(problem, white, read)
+    nothing = weighed(reading.weights, seen, ODDS) < 0 or sigma <= CLEAN
+    return Noise(sigma, read.b8, white, problem.sigma_y == 0 and nothing, calls)
 
 
 def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, tuple[CameraNoise, dict[str, float]]]:
@@ -116,13 +121,14 @@ def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, tuple[CameraNois
         levels = level * image.new_tensor(list(ASKED.values()))
         rows = shown.repeat(len(levels), 1, 1, 1)
         answer = yield Query(rows, levels.repeat_interleave(len(shown)), step=0, total=1, estimate=image)
+        check_finite(answer, 0, "what the denoiser answers")
         for residual, told, name in zip((rows - answer).split(len(shown)), levels.tolist(), ASKED, strict=True):
             seen |= residual_features(residual, told, name)
     return found, seen
 
 
 def parts(image: Tensor) -> Tensor:
-    """The middles of the four quarters of a large picture, (4, C, h, w): enough of it for the statistics. Else all."""
+    """The middles of the quarters of a large picture, (4, C, h, w), or (2, C, h, w) of a narrow one; else all of it."""
     height, width = image.shape[-2:]
     if height * width <= 4 * PART**2:
         return image
@@ -131,18 +137,27 @@ def parts(image: Tensor) -> Tensor:
     return torch.cat([image[..., top : top + h, left : left + w] for top, left in corners])
 
 
-def _starts(length: int, part: int) -> tuple[int, int]:
-    return max(0, length // 4 - part // 2), min(length - part, 3 * length // 4 - part // 2)
+def _starts(length: int, part: int) -> list[int]:
+    return sorted({max(0, length // 4 - part // 2), min(length - part, 3 * length // 4 - part // 2)})
 
 
 def noise_in_blocks(problem: Problem) -> Noise:
     """The same without a denoiser."""
-    found, seen = _in_blocks(problem.measurement)
+    return _by_blocks(problem, *_in_blocks(problem.measurement))
+
+
+def _by_blocks(problem: Problem, found: CameraNoise, seen: Mapping[str, float], calls: int = 0) -> Noise:
+    seen = {name: value for name, value in seen.items() if name in WEIGHTS}
     found = put_right(found, WEIGHTS, seen) if seen else found
     white = found.neighbour < WHITE
-    sigma = problem.sigma_y or (estimate_sigma(problem.measurement) if white else found.sigma)
+    sigma = _level(problem, white, found)
     nothing = found.evidence <= CLEAN_EVIDENCE or sigma <= CLEAN or found.fine <= CLEAN_FINE
-    return Noise(sigma, found.b8, white, problem.sigma_y == 0 and nothing)
+    return Noise(sigma, found.b8, white, problem.sigma_y == 0 and nothing, calls)
+
+
+def _level(problem: Problem, white: bool, found: CameraNoise) -> float:
+    """The given one. That of white noise shows best in the finest band, whatever texture there is beside."""
+    return problem.sigma_y or (estimate_sigma(problem.measurement) if white else found.sigma)
 
 
 def _in_blocks(image: Tensor) -> tuple[CameraNoise, dict[str, float]]:
@@ -165,7 +180,7 @@ def weighed(weights: Mapping[str, tuple[float, ...]], seen: Mapping[str, float],
 
 
 def read_reading(folder: Path, digest: str) -> Reading | None:
-    """Of a prior; None where it has none, or one of other weights than `digest`.
+    """Of a prior; None where it has none, or one of other weights than `digest` or of other features.
 
     Raises ValueError for a file that is no reading.
     """
@@ -174,12 +189,12 @@ def read_reading(folder: Path, digest: str) -> Reading | None:
         return None
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields["sha256"] != digest:
+        if (fields["sha256"], fields["features"]) != (digest, VERSION):
             return None
         weights = {str(name): tuple(map(float, each)) for name, each in fields["weights"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no reading of noise: {error!r}") from error
-    if any(len(each) != 3 or not all(map(math.isfinite, each)) for each in weights.values()):
+    if not weights or any(len(each) != 3 or not all(map(math.isfinite, each)) for each in weights.values()):
         raise ValueError(f"{path} is no reading of noise: not three numbers for every feature")
     return Reading(weights)
 
@@ -188,5 +203,6 @@ def write_reading(folder: Path, digest: str, reading: Reading) -> Path:
     """For `read_reading`; replaces what was there."""
     path = folder / FILE
     rows = {name: [round(weight, 4) for weight in each] for name, each in reading.weights.items()}
-    path.write_text(json.dumps({"sha256": digest, "weights": rows}, indent=1) + "\n", encoding="utf-8")
+    fields = {"sha256": digest, "features": VERSION, "weights": rows}
+    path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
     return path

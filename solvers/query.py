@@ -5,7 +5,7 @@ returns a `Solution`. It owns its state, and knows neither the prior nor the oth
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -74,6 +74,16 @@ class Solution:
 
 
 Solver = Generator[Query, Tensor, Solution]
+
+
+def after(calls: int, solver: Solver) -> Solver:
+    """`solver`, whose queries count so many calls before its own."""
+    try:
+        query = next(solver)
+        while True:
+            query = solver.send((yield replace(query, step=query.step + calls, total=query.total + calls)))
+    except StopIteration as end:
+        return end.value
 
 
 class SolverDiverged(Exception):

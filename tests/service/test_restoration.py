@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,17 @@ from PIL import Image
 from structlog.testing import capture_logs
 
 from priors.adoption import adopt
+from priors.manifest import read_manifest
+from priors.shelf import Shelf
 from priors.store import load_prior as prior_on_disk
 from priors.weights import WEIGHTS
 from service.queue.base import WorkerBroken
+from service.restoration import facts_of
+from service.settings import BUNDLED_PRIORS
 from service.storage import input_key
+from solvers.calibration import FILE as CALIBRATION
+from solvers.calibration import Calibration, write_calibrations
+from solvers.noise_reading import FILE as NOISE_READING
 from tests.priors.latents import write_pipeline
 from tests.service.bench import LIMIT_S, MASK, PIXELS, Bench, png
 
@@ -223,3 +231,31 @@ def test_a_stopped_engine_gives_the_job_back(bench: Bench) -> None:
             await task
 
     asyncio.run(asyncio.wait_for(stopped_while_running(), LIMIT_S))
+
+
+@pytest.mark.parametrize("damaged", [CALIBRATION, NOISE_READING])
+def test_what_is_damaged_beside_a_prior_hides_nothing_else(tmp_path: Path, damaged: str) -> None:
+    """A bundled denoiser with both files, one of which is cut short."""
+    folder, digest = tmp_path / "d", read_manifest(BUNDLED_PRIORS / "denoiser-v4").digest
+    shutil.copytree(BUNDLED_PRIORS / "denoiser-v4", folder)
+    write_calibrations(folder, digest, {"denoise": Calibration(2.0)})
+    request = {"prior": "d", "prior_digest": digest, "params": {}}
+    whole = facts_of(Shelf(tmp_path), request)
+    assert whole.calibrations["denoise"].measured and whole.reading is not None
+    (folder / damaged).write_text((folder / damaged).read_text()[:-9])
+    facts = facts_of(Shelf(tmp_path), request)
+    assert facts.symmetry == whole.symmetry == "dihedral"
+    assert (facts.calibrations["denoise"].measured, facts.reading is None) == (
+        (False, False) if damaged == CALIBRATION else (True, True)
+    )
+
+
+def test_a_photograph_is_read_with_the_denoiser_of_the_job(tmp_path: Path) -> None:
+    """Two rows more than its sweeps take."""
+    bench = Bench(tmp_path, lambda name: prior_on_disk(BUNDLED_PRIORS, name, torch.device("cpu")))
+    digest = read_manifest(BUNDLED_PRIORS / "denoiser-v4").digest
+    noisy = np.clip(PIXELS + np.random.default_rng(0).normal(0, 30, PIXELS.shape), 0, 255).astype(np.uint8)
+    claim = bench.claim("denoise", png(noisy), solver="score_dvi", prior="denoiser-v4", prior_digest=digest)
+    result = bench.run(claim)
+    bench.engine.stop(drain=False)
+    assert result["timings"]["denoiser_calls"] == result["metrics"]["sweeps"] + 1

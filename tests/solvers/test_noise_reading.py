@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from solvers import noise_reading
 from solvers.camera_noise import camera_noise_of, estimate_camera_noise
 from solvers.drive import answer, converse
 from solvers.flat_blocks import flat_blocks
+from solvers.noise import NoiseStream
 from solvers.noise_features import block_features
 from solvers.noise_level import estimate_sigma
 from solvers.noise_reading import (
@@ -34,7 +36,8 @@ from solvers.noise_reading import (
     write_reading,
 )
 from solvers.operators.identity import Identity
-from solvers.query import Problem
+from solvers.query import Problem, SolverDiverged
+from solvers.score_dvi import ScoreDviParameters, score_dvi
 from tests.solvers.parts import queries
 from tests.solvers.test_camera_noise import noise, true_b8
 from tests.solvers.test_noise_level import picture, quantised
@@ -48,7 +51,8 @@ def problem(image: Tensor, sigma_y: float = 0.0) -> Problem:
 
 def mean_denoiser(x: Tensor, sigma: Tensor) -> Tensor:
     """Takes all but the smooth off, and the more of it the higher the level that it is told."""
-    return x.lerp(functional.avg_pool2d(x, 5, 1, 2), sigma.clamp(max=1).reshape(-1, 1, 1, 1))
+    level = sigma.reshape(-1, 1, 1, 1) if sigma.ndim == 1 else sigma
+    return x.lerp(functional.avg_pool2d(x, 5, 1, 2), level.clamp(max=1))
 
 
 def reading(**odd: tuple[float, float, float]) -> Reading:
@@ -170,17 +174,39 @@ def test_the_denoiser_is_asked_once_about_two_levels():
     assert float(query.sigma[0]) == pytest.approx(noise_in_blocks(problem(NOISY)).sigma)
 
 
-@pytest.mark.parametrize(("size", "part"), [((600, 900), (256, 256)), ((40, 9000), (40, 256))])
+@pytest.mark.parametrize(("size", "part"), [((600, 900), (256, 256)), ((300, 3000), (256, 256))])
 def test_of_a_large_picture_the_denoiser_sees_parts(size, part):
     """From each quarter one."""
     places = torch.cartesian_prod(torch.arange(size[0]), torch.arange(size[1])).T.reshape(1, 2, *size)
     shown = parts(places)
     assert shown.shape == (4, 2, *part)
     middles = shown[..., part[0] // 2, part[1] // 2].double() / torch.tensor(size)
+    assert parts(places[..., :40, :].repeat(1, 1, 1, 9)).shape[0] == 2  # a narrow one has two halves
     assert torch.equal(middles[:, 1] > 0.5, torch.tensor([False, True, False, True]))
     assert parts(places[..., : size[0] // 2, :400]).shape == (1, 2, size[0] // 2, 400)
     asked, found = queries(read_noise(problem(noise(600, 900, 3, 0) * 0.1), reading()), mean_denoiser)
     assert asked[0].x.shape == (8, 3, 256, 256) and not found.clean
+
+
+def test_the_call_counts_among_those_of_the_solver():
+    solver = score_dvi(problem(NOISY), ScoreDviParameters(), NoiseStream(0), reading(one=(0.0, 0.0, 9.0)))
+    asked, _ = queries(solver, mean_denoiser)
+    assert [query.step for query in asked] == list(range(len(asked)))
+    assert all(query.total > query.step for query in asked)
+
+
+@pytest.mark.parametrize(
+    ("params", "calls"), [({"mode": "diffusion", "steps": 3}, 3), ({"beta0": 0.1, "sweeps": 3, "tolerance": 0}, 3)]
+)
+def test_the_denoiser_is_not_asked_what_is_not_used(params, calls):
+    """The level is given, and beta0 is given or the mode has another."""
+    solver = score_dvi(problem(NOISY, 0.1), ScoreDviParameters(**params), NoiseStream(0), reading())
+    assert len(queries(solver, mean_denoiser)[0]) == calls
+
+
+def test_an_answer_that_is_not_finite_ends_it():
+    with pytest.raises(SolverDiverged):
+        queries(read_noise(problem(NOISY), reading()), lambda x, sigma: x * math.nan)
 
 
 def test_what_the_denoiser_shows_puts_level_and_b8_right():
@@ -203,7 +229,8 @@ def test_what_the_denoiser_takes_off_shows_whether_it_is_white(length, white):
 
 
 def test_weights_of_other_features_are_of_no_use():
-    assert read(NOISY, Reading({"one": (9.0, 9.0, -9.0)})) == noise_in_blocks(problem(NOISY))
+    found = read(NOISY, Reading({"one": (9.0, 9.0, -9.0)}))
+    assert replace(found, calls=0) == noise_in_blocks(problem(NOISY))
 
 
 def test_a_level_that_is_given_is_kept():
@@ -216,6 +243,8 @@ def test_a_reading_is_written_and_read(tmp_path):
     assert read_reading(tmp_path, "abc") == written
     assert read_reading(tmp_path, "of other weights") is None
     assert read_reading(tmp_path / "elsewhere", "abc") is None
+    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace('"features": 1', '"features": 0'))
+    assert read_reading(tmp_path, "abc") is None
 
 
 @pytest.mark.parametrize(
@@ -224,10 +253,13 @@ def test_a_reading_is_written_and_read(tmp_path):
         "no json",
         "[]",
         json.dumps({"sha256": "abc"}),
-        json.dumps({"sha256": "abc", "weights": {"one": [1.0, 2.0]}}),
-        json.dumps({"sha256": "abc", "weights": {"one": [1.0, 2.0, math.nan]}}),
-        json.dumps({"sha256": "abc", "weights": {"one": ["a", "b", "c"]}}),
-        json.dumps({"sha256": "abc", "weights": [1.0]}),
+        json.dumps({"sha256": "abc", "features": 1, "weights": {}}),
+        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": [10**400, 0, 0]}}),
+        "[" * 100_000,
+        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": [1.0, 2.0]}}),
+        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": [1.0, 2.0, math.nan]}}),
+        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": ["a", "b", "c"]}}),
+        json.dumps({"sha256": "abc", "features": 1, "weights": [1.0]}),
     ],
 )
 def test_a_damaged_reading_is_named(tmp_path, text):
