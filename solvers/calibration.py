@@ -4,12 +4,14 @@ They lie beside the prior, since they say how wrong that prior is, and name the 
 `python -m benchmarks.calibrate --prior NAME` fits them to training photographs.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
+
+from solvers.beside import read_beside, write_beside
 
 FILE = "calibration.json"
 """In the folder of the prior."""
@@ -48,23 +50,15 @@ def read_calibrations(folder: Path, digest: str) -> dict[str, Calibration]:
 
     Raises ValueError for a file that is no calibration.
     """
-    path = folder / FILE
-    if not path.is_file():
-        return DEFAULTS
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields["sha256"] != digest:
-            return DEFAULTS
-        rows = fields["tasks"].items()
-        found = {task: Calibration(float(row["scale"]), float(row["growth"]), measured=True) for task, row in rows}
-    except (ArithmeticError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no calibration: {error!r}") from error
-    return DEFAULTS | found
+    return DEFAULTS | (read_beside(folder / FILE, digest, "calibration", _by_task) or {})
+
+
+def _by_task(fields: dict[str, Any]) -> dict[str, Calibration]:
+    rows = fields["tasks"].items()
+    return {task: Calibration(float(row["scale"]), float(row["growth"]), measured=True) for task, row in rows}
 
 
 def write_calibrations(folder: Path, digest: str, calibrations: dict[str, Calibration]) -> Path:
     """By task, for `read_calibrations`; replaces what was there."""
     rows = {task: {"scale": round(c.scale, 3), "growth": round(c.growth, 3)} for task, c in calibrations.items()}
-    path = folder / FILE
-    path.write_text(json.dumps({"sha256": digest, "tasks": rows}, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_beside(folder / FILE, digest, {"tasks": rows})

@@ -9,15 +9,16 @@ What a denoiser takes off shows more, and a third function, a logistic regressio
 every denoiser takes off other things: such weights are a `Reading` that belongs to one prior and lies beside it.
 """
 
-import json
 import math
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from solvers.beside import read_beside, write_beside
 from solvers.camera_noise import CameraNoise, camera_noise_of, estimate_camera_noise, is_colourless
 from solvers.checks import check_finite
 from solvers.flat_blocks import SIDE, flat_blocks
@@ -147,7 +148,6 @@ def noise_in_blocks(problem: Problem) -> Noise:
 
 
 def _by_blocks(problem: Problem, found: CameraNoise, seen: Mapping[str, float], calls: int = 0) -> Noise:
-    seen = {name: value for name, value in seen.items() if name in WEIGHTS}
     found = put_right(found, WEIGHTS, seen) if seen else found
     white = found.neighbour < WHITE
     sigma = _level(problem, white, found)
@@ -184,25 +184,19 @@ def read_reading(folder: Path, digest: str) -> Reading | None:
 
     Raises ValueError for a file that is no reading.
     """
-    path = folder / FILE
-    if not path.is_file():
+    return read_beside(folder / FILE, digest, "reading of noise", _converted)
+
+
+def _converted(fields: dict[str, Any]) -> Reading | None:
+    if fields["features"] != VERSION:
         return None
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if (fields["sha256"], fields["features"]) != (digest, VERSION):
-            return None
-        weights = {str(name): tuple(map(float, each)) for name, each in fields["weights"].items()}
-    except (ArithmeticError, AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no reading of noise: {error!r}") from error
+    weights = {str(name): tuple(map(float, each)) for name, each in fields["weights"].items()}
     if not weights or any(len(each) != 3 or not all(map(math.isfinite, each)) for each in weights.values()):
-        raise ValueError(f"{path} is no reading of noise: not three numbers for every feature")
+        raise ValueError("not three numbers for every feature")
     return Reading(weights)
 
 
 def write_reading(folder: Path, digest: str, reading: Reading) -> Path:
     """For `read_reading`; replaces what was there."""
-    path = folder / FILE
     rows = {name: [round(weight, 4) for weight in each] for name, each in reading.weights.items()}
-    fields = {"sha256": digest, "features": VERSION, "weights": rows}
-    path.write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_beside(folder / FILE, digest, {"features": VERSION, "weights": rows})
