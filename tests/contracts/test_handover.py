@@ -43,7 +43,8 @@ def test_jobs_go_to_the_worker_that_has_their_prior_and_none_is_lost(queue: Dbos
     warm, _ = warm_and_cold_worker(queue, sleepers)
     everything: list[NewJob] = []
     holdings = Holdings(queue.engine)
-    for _ in range(8):
+    while len(everything) < 24 or not handed_over(queue):  # which of the two asks first is chance
+        assert len(everything) < 240
         # a job has ended a moment before its worker counts it out: three that still count leave room for one
         wait_for(lambda: not any(each.running for each in holdings.live()), "room")
         few = [sleepers.job("sleep", s=0.05, **PRIOR) for _ in range(3)]  # the warm one has room for four
@@ -51,7 +52,6 @@ def test_jobs_go_to_the_worker_that_has_their_prior_and_none_is_lost(queue: Dbos
         wait_until_ended(queue, few)
         everything += few
     assert {pid for _, pid in sleepers.notes("start")} == {warm.pid}
-    assert handed_over(queue)  # the other one was the first to ask at times
     assert {(record.status, record.attempt) for record in queue.get_many([job.id for job in everything])} == {
         ("succeeded", 1)
     }
