@@ -10,6 +10,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
+from solvers.checks import root_mean_square
+from solvers.development import brightened
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.noise import NoiseStream
 from solvers.noise_reading import Noise, Reading, read_noise
@@ -113,6 +115,9 @@ def score_dvi(
         case settings:
             solver = score_dvi_fast(problem, settings, noise)
     solution = yield from after(found.calls, solver)
+    if params.mode == "fast" and not found.white:
+        light = brightened(solution.x, y)
+        solution = dataclasses.replace(solution, x=light, data_residual=root_mean_square(y - light))
     return dataclasses.replace(solution, metrics=metrics | solution.metrics, settings=told)
 
 
