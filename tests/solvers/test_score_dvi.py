@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from priors.analytic import DenseGaussianPrior, GaussianPrior
+from solvers.development import brightened
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.drive import drive
 from solvers.noise import NoiseStream
@@ -26,11 +27,12 @@ from solvers.score_dvi import (
     settings_of,
     split_level,
 )
-from solvers.score_dvi_fast import FastSettings
+from solvers.score_dvi_fast import FastSettings, score_dvi_fast
 from solvers.score_dvi_paper import PaperSettings, score_dvi_paper
 from solvers.weak_texture import weak_texture_sigma
 from tests.solvers.parts import psnr2, queries
 from tests.solvers.test_camera_noise import noise, true_b8
+from tests.solvers.test_development import developed, slopes
 from tests.solvers.test_noise_level import picture, quantised
 
 PRIOR = GaussianPrior(0.25)
@@ -112,6 +114,16 @@ def test_beta0_is_the_energy_of_noise_that_averaging_leaves():
 def test_what_is_given_is_kept():
     params = ScoreDviParameters(sweeps=5, components=2, prior_weight=3.0, beta0=0.3, tolerance=0.0, symmetry="mirror")
     assert settings_of(params, TASK, FOUND) == FastSettings(0.3, 3.0, 5, 2, 0.0, "mirror")
+
+
+def test_what_development_made_of_the_noise_is_undone():
+    noisy = developed(slopes(128, 192) + 0.05 * noise(128, 192, 5, seed=1))
+    problem = task(noisy)
+    settings = settings_of(ScoreDviParameters(), problem, noise_in_blocks(problem))
+    before = drive(score_dvi_fast(problem, settings, NoiseStream(0)), PRIOR.denoise)
+    after = solve(noisy)
+    assert torch.equal(after.x, brightened(before.x, noisy))
+    assert after.data_residual == pytest.approx(float((noisy - after.x).square().mean().sqrt()))
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0, 0.5), (10.99, 0.5), (11.0, 1), (25.99, 1), (26.0, 2), (90, 2)])
