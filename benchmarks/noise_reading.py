@@ -1,14 +1,14 @@
-"""Fit what `solvers.noise_reading` puts right: `python -m benchmarks.noise_reading --prior denoiser-v4`.
+"""Fit the weights of `solvers.noise_weights`: `python -m benchmarks.noise_reading --prior denoiser-v4`.
 
 Training photographs, enlarged and reduced, are taken by two kinds of simulated cameras: those of `benchmarks.cameras`
-at random settings, and those that denoisers are trained with; some get white noise. The errors of
+at random settings, and those that denoisers are trained with; some get white noise, some are made grey. The errors of
 `estimate_camera_noise` are regressed on the features of the picture, and whether there was noise on those of the same
-pictures with and without it. A row for each kind: root mean squares of the errors of ln sigma and ln(sigma^2 b8) as
-estimated, put right by weights that have not seen the photograph, and by weights that have not seen the kind; and the
+pictures with and without it. A row for each noise: root mean squares of the errors of ln sigma and ln(sigma^2 b8) as
+estimated, put right by weights that have not seen the photograph, and by weights that have not seen the noise; and the
 share of the pictures with weak noise that is taken for clean, or of those without noise that is not.
 
 With `--prior` the denoiser is asked and the weights are written into its folder. Without, those of the blocks alone are
-printed, to be copied into `solvers/noise_reading.py`.
+printed, to be copied into `solvers/noise_weights.py`.
 """
 
 import argparse
@@ -32,13 +32,18 @@ from priors.photographs import photographs
 from priors.training import camera
 from solvers.camera_noise import CameraNoise
 from solvers.drive import answer, converse
-from solvers.noise_reading import ODDS, Reading, look, write_reading
+from solvers.noise_features import COLOUR, GREY
+from solvers.noise_reading import Look, look
+from solvers.noise_weights import Reading, Weight, Weights, weighed, write_reading
 
 TRAIN = Path(__file__).parents[2] / "shared" / "data" / "train"
 SIDES = (160, 224, 320, 448)
 REDUCED, ENLARGED = 0.45, 2.5
-KINDS = {"camera": 0.6, "training camera": 0.3, "white": 0.1}
+NOISES = {"camera": 0.6, "training camera": 0.3, "white": 0.1}
 """Share of each kind of noise."""
+MADE_GREY = 0.25
+"""Share of the photographs."""
+LUMA = (0.299, 0.587, 0.114)
 WEAKEST = 0.8
 """Level on [0, 255] below which nothing is learnt of the noise."""
 LONGEST = 40.0
@@ -56,7 +61,9 @@ QUALITIES = (85, 98)
 class Sample:
     """One picture."""
 
+    noise: str
     kind: str
+    """Of the picture, of which there are weights each."""
     fold: int
     """By the photograph."""
     seen: dict[str, float]
@@ -81,35 +88,45 @@ def main() -> None:
         for number in range(arguments.pictures)
         for sample in taken_twice(rng.choice(rng.choice(folders)), rng, number, prior)
     ]
+    kinds = {kind: [sample for sample in samples if sample.kind == kind] for kind in (COLOUR, GREY)}
     settings = {key: getattr(arguments, key) for key in ("prior", "pictures", "seed")}
     if prior:
         settings["weights"] = prior.info.digest
-    publish("noise-reading" if prior else "noise-reading-blocks", table(samples), settings)
-    weights = dict(zip(samples[0].seen, map(tuple, fit(samples).T.tolist()), strict=True))
+    rows = [{"kind": kind} | row for kind, own in kinds.items() for row in table(own)]
+    publish("noise-reading" if prior else "noise-reading-blocks", rows, settings)
+    weights = {kind: fit(own) for kind, own in kinds.items()}
     if prior:
         print(write_reading(folder_of(arguments.prior), prior.info.digest, Reading(weights)))
     else:
-        for name, each in weights.items():
-            print(f'    "{name}": ({each[0]:.4f}, {each[1]:.4f}),')
+        for kind, own in weights.items():
+            print(f"{kind}:")
+            for name, weight in own.items():
+                print(f'    "{name}": Weight({weight.level:.4f}, {weight.energy:.4f}),')
 
 
 def taken_twice(path: Path, rng: random.Random, number: int, prior: Prior | None) -> Iterator[Sample]:
     """A photograph with noise, and without; not where there is too little of it, or nothing at all in the picture."""
-    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
-    noisy, truth = taken(kind, clean(path, rng), rng, number)
+    name = rng.choices(list(NOISES), list(NOISES.values()))[0]
+    noisy, truth = taken(name, clean(path, rng), rng, number)
+    if rng.random() < MADE_GREY:
+        noisy, truth = grey(noisy), grey(truth)
     noise, fold = noisy - truth, hash_of(path) % FOLDS
-    found, seen = examined(noisy, prior)
-    level = 127.5 * float(noise.std())
-    if seen and level >= WEAKEST:
-        yield Sample(kind, fold, seen, level, errors(found, noise))
-    found, seen = examined(rng.choice([rounded(truth), compressed(truth, rng.randint(*QUALITIES))]), prior)
-    if seen:
-        yield Sample("clean", fold, seen, 0.0)
+    seen, level = examined(noisy, prior), 127.5 * float(noise.std())
+    if seen.features and level >= WEAKEST:
+        yield Sample(name, seen.kind, fold, seen.features, level, errors(seen.found, noise))
+    seen = examined(rng.choice([rounded(truth), compressed(truth, rng.randint(*QUALITIES))]), prior)
+    if seen.features:
+        yield Sample("clean", seen.kind, fold, seen.features, 0.0)
 
 
-def examined(picture: Tensor, prior: Prior | None) -> tuple[CameraNoise, dict[str, float]]:
-    looks = look(picture, asks=prior is not None)
-    return converse(looks, lambda query: answer(query, prior.denoise))
+def examined(picture: Tensor, prior: Prior | None) -> Look:
+    return converse(look(picture, asks=prior is not None), lambda query: answer(query, prior.denoise))
+
+
+def grey(picture: Tensor) -> Tensor:
+    """Its luma in each of three channels, of 8 bits."""
+    luma = torch.einsum("nchw,c->nhw", picture, picture.new_tensor(LUMA))
+    return rounded(luma[:, None]).repeat(1, 3, 1, 1)
 
 
 def hash_of(path: Path) -> int:
@@ -127,14 +144,14 @@ def clean(path: Path, rng: random.Random) -> Tensor:
     return functional.interpolate(pixels, (size, size), mode="bicubic", antialias=factor < 1).clamp(-1, 1)
 
 
-def taken(kind: str, clean: Tensor, rng: random.Random, seed: int) -> tuple[Tensor, Tensor]:
+def taken(name: str, clean: Tensor, rng: random.Random, seed: int) -> tuple[Tensor, Tensor]:
     """A picture with noise and without."""
-    if kind == "camera":
+    if name == "camera":
         return expose(any_camera(rng), clean, seed)
     normal = torch.Generator().manual_seed(seed)
     white = torch.randn(clean.shape, generator=normal)
     sigma = math.exp(rng.uniform(math.log(1.2), math.log(35))) / 127.5
-    if kind == "white":
+    if name == "white":
         return rounded(clean + sigma * white), clean
     draws = torch.randn(2, camera.DRAWS, generator=normal)
     row = rng.randrange(2)  # of each two photographs the first comes from a sensor
@@ -167,8 +184,8 @@ def errors(found: CameraNoise, noise: Tensor) -> tuple[float, float]:
     return level, 2 * level + math.log(found.b8 / min(max(b8, 1.0), LONGEST))
 
 
-def fit(samples: Sequence[Sample]) -> Tensor:
-    """Weights, (3, F): of the errors by least squares, of the odds of noise by logistic regression."""
+def fit(samples: Sequence[Sample]) -> Weights:
+    """Of the errors by least squares, of the odds of noise by logistic regression."""
     seen = torch.tensor([list(sample.seen.values()) for sample in samples], dtype=torch.float64)
     noisy = torch.tensor([sample.level > 0 for sample in samples])
     error = torch.tensor([sample.error for sample in samples if sample.level], dtype=torch.float64)
@@ -177,7 +194,7 @@ def fit(samples: Sequence[Sample]) -> Tensor:
     scaled = (seen - mean) / scale
     weights = torch.cat([ridge(scaled[noisy], error), logistic(scaled, noisy.double())[None]]) / scale
     weights[:, 0] -= weights[:, 1:] @ mean[1:]
-    return weights
+    return dict(zip(samples[0].seen, (Weight(*row) for row in weights.T.tolist()), strict=True))
 
 
 def ridge(seen: Tensor, wanted: Tensor) -> Tensor:
@@ -204,11 +221,13 @@ def penalty(seen: Tensor) -> Tensor:
 def table(samples: Sequence[Sample]) -> list[Row]:
     rows = []
     folds = [fit([sample for sample in samples if sample.fold != fold]) for fold in range(FOLDS)]
-    for kind in KINDS:
-        own = [sample for sample in samples if sample.kind == kind]
-        strange = fit([sample for sample in samples if sample.kind != kind])
-        row: Row = {"noise": kind, "pictures": len(own)}
-        for way, weights in {"estimated": None, "put right": folds, "by other kinds": [strange] * FOLDS}.items():
+    for noise in NOISES:
+        own = [sample for sample in samples if sample.noise == noise]
+        if not own:
+            continue
+        strange = fit([sample for sample in samples if sample.noise != noise])
+        row: Row = {"noise": noise, "pictures": len(own)}
+        for way, weights in {"estimated": None, "put right": folds, "by other noise": [strange] * FOLDS}.items():
             left = torch.tensor([residual(sample, weights) for sample in own]).square().mean(0).sqrt().tolist()
             row |= {f"{way}: sigma": left[0], f"{way}: energy": left[1]}
         weak = [sample for sample in own if WEAK[0] < sample.level < WEAK[1]]
@@ -218,19 +237,21 @@ def table(samples: Sequence[Sample]) -> list[Row]:
     return rows
 
 
-def residual(sample: Sample, weights: Sequence[Tensor] | None) -> list[float]:
-    error = torch.tensor(sample.error, dtype=torch.float64)
-    return error.tolist() if weights is None else (error - applied(sample, weights)[:ODDS]).tolist()
+def residual(sample: Sample, weights: Sequence[Weights] | None) -> list[float]:
+    if weights is None:
+        return list(sample.error)
+    known = applied(sample, weights)
+    return [sample.error[0] - known.level, sample.error[1] - known.energy]
 
 
-def mistaken(samples: Sequence[Sample], weights: Sequence[Tensor]) -> float:
+def mistaken(samples: Sequence[Sample], weights: Sequence[Weights]) -> float:
     """Share of those with noise that are taken for clean, and of clean ones that are not."""
-    wrong = [(float(applied(sample, weights)[ODDS]) < 0) == (sample.level > 0) for sample in samples]
+    wrong = [(applied(sample, weights).odds < 0) == (sample.level > 0) for sample in samples]
     return sum(wrong) / max(len(wrong), 1)
 
 
-def applied(sample: Sample, weights: Sequence[Tensor]) -> Tensor:
-    return weights[sample.fold] @ torch.tensor(list(sample.seen.values()), dtype=torch.float64)
+def applied(sample: Sample, weights: Sequence[Weights]) -> Weight:
+    return weighed(weights[sample.fold], sample.seen)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ bm3d, which takes minutes for 512 pixels a side.
 
 import argparse
 import re
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,8 @@ import torch
 from torch import Tensor
 
 from benchmarks import baselines
-from benchmarks.report import Row, publish
+from benchmarks.coverage import QUANTILE
+from benchmarks.report import Row, means, publish
 from benchmarks.served import reading_of, served, served_dtype
 from priors.base import Prior
 from priors.conversion.convert import convert_file
@@ -42,8 +42,7 @@ from solvers.score_dvi import MODES, ScoreDviParameters, score_dvi
 
 EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval"
 CPU = torch.device("cpu")
-NINETY = 1.6449
-"""Half the width of the interval that holds 90 % of a Gaussian."""
+INTERVAL = "90 % interval"
 
 
 def main() -> None:
@@ -134,12 +133,14 @@ def measure(pairs: str, level: float, mixture: Sequence[Prior], mode: str, argum
             | covered(solution, truth)
             | (classical(noisy, truth, 127.5 * sigma) if arguments.classical else {})
         )
-    keys = dict.fromkeys(key for row in found for key in row)  # a picture that was left as it is has no interval
-    means = {key: statistics.mean(row[key] for row in found if key in row) for key in keys}
-    means["found clean"] = sum("90 % interval" not in row for row in found)
+    clean = sum(INTERVAL not in row for row in found)  # a picture that was left as it is has none
     denoisers = " + ".join(prior.info.name for prior in mixture)
     name = f"{pairs}, white {level:g}" if level else pairs
-    return {"set": name, "pictures": len(found), "denoisers": denoisers, "mode": mode} | means
+    return (
+        {"set": name, "pictures": len(found), "denoisers": denoisers, "mode": mode}
+        | means(found)
+        | {"found clean": clean}
+    )
 
 
 def options_of(mode: str, mixture: Sequence[Prior]) -> dict[str, Any]:
@@ -184,8 +185,8 @@ def covered(solution: Solution, truth: Tensor) -> Row:
     """Share of the values whose 90 % interval holds the reference; none for a picture that was left as it is."""
     if solution.deviation is None:
         return {}
-    inside = (solution.x - truth).abs() <= NINETY * solution.deviation
-    return {"90 % interval": float(inside.float().mean())}
+    inside = (solution.x - truth).abs() <= QUANTILE * solution.deviation
+    return {INTERVAL: float(inside.float().mean())}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,12 @@ def write(name: str, rows: Sequence[Row], settings: Row, folder: Path = RESULTS)
     document = {"name": name, "settings": settings, "machine": machine(), "rows": list(rows)}
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path
+
+
+def means(rows: Sequence[Row]) -> Row:
+    """Of every figure, over the rows that have it."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {key: statistics.mean(row[key] for row in rows if key in row) for key in keys}
 
 
 def machine() -> Row:

@@ -10,7 +10,7 @@ from priors.base import Prior
 from priors.precision import network_dtype
 from priors.store import load_prior
 from service.settings import Settings
-from solvers.noise_reading import Reading, read_reading
+from solvers.noise_weights import Reading, read_reading
 
 CPU = torch.device("cpu")
 

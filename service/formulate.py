@@ -22,7 +22,7 @@ from solvers.calibration import DEFAULTS, Calibration
 from solvers.catalogue import DENOISERS, SOLVERS
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
-from solvers.noise_reading import Reading, noise_in_blocks
+from solvers.noise_weights import Reading
 from solvers.operators.base import AnyOperator
 from solvers.operators.blur import Blur
 from solvers.operators.composition import Composition
@@ -76,7 +76,7 @@ class Formulation:
     def start(self) -> Solver:
         """A fresh solver; equal formulations give equal pictures."""
         noise = NoiseStream(self.seed)
-        asks = {"reading": self.reading} if self.solver in DENOISERS else {}
+        asks = {"reading": self.reading, "raised": self.raised} if self.solver in DENOISERS else {}
         solver = SOLVERS[self.solver].solve(self.problem, self.parameters, noise, **asks)
         return solver if self.ensemble is None else with_uncertainty(solver, self.problem, self.ensemble, noise)
 
@@ -122,7 +122,7 @@ def formulate(
     if not estimated:
         sigma01 = sigma01_of(request["noise"])
     elif request["solver"] in DENOISERS:
-        sigma01 = level_of_equal_channels(Problem(measurement, operator, 0.0)) if raised > 1 else 0.0
+        sigma01 = 0.0
     else:
         sigma01 = estimate_sigma(measurement, known) / 2
     if isinstance(operator, MIXING):
@@ -135,7 +135,7 @@ def formulate(
         seed=int(request["seed"]),
         sigma01=sigma01,
         noise_was_estimated=estimated,
-        raised=raised if sigma_y > 0 else 1.0,
+        raised=raised if sigma_y > 0 or request["solver"] in DENOISERS else 1.0,
         ensemble=resolve_ensemble(request, operator, prior),
         reading=prior.reading,
     )
@@ -184,12 +184,6 @@ def resolve_ensemble(request: Json, operator: AnyOperator, prior: PriorFacts) ->
     members = max(LEAST_MEMBERS, samples, uncertainty["samples"] if uncertainty else 0)
     task = nearest_task(request["task"], operator)
     return UncertaintySettings(task, samples=members, calibration=prior.calibrations.get(task, Calibration()))
-
-
-def level_of_equal_channels(problem: Problem) -> float:
-    """On the [0, 1] scale, estimated as a solver would that does not know them to be equal; 0 of a clean picture."""
-    found = noise_in_blocks(problem)  # of a picture without colours, in which a denoiser is not asked
-    return 0.0 if found.clean else found.sigma / 2
 
 
 def sigma01_of(noise: Json) -> float:

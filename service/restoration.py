@@ -29,7 +29,7 @@ from service.settings import Settings
 from service.storage import BlobMissing, Storage, input_key
 from solvers.calibration import read_calibrations
 from solvers.catalogue import DENOISERS
-from solvers.noise_reading import read_reading
+from solvers.noise_weights import read_reading
 from solvers.operators.base import OperatorError
 from solvers.query import Solution, SolverDiverged
 from solvers.red_diff import RedDiffParameters, settings_of

@@ -1,17 +1,16 @@
 """What the development of a photograph has made of its noise, undone.
 
-The noise of a sensor has no mean, but a camera bends the light by a concave curve f before anybody sees it, and what
-f makes of noisy light is darker in the mean than what it makes of the light. For noise n of deviation s,
+A sensor reads l + n, light and noise, and a camera shows f(l + n), f being bent and cut off at black. Behind a concave
+curve the mean of noise of deviation s is below f(l), to the second order by -f'' s^2 / 2: in dark pixels the most, and
+in the colours with the most noise, which tints the picture; by 10 of 255 in photographs of phones. A denoiser of noise
+without mean takes that for the picture. The median, however, passes every rising curve unchanged:
 
-    f(l + n) ~ f + f' n + f'' n^2 / 2:   mean f + f'' s^2 / 2,   variance f'^2 s^2,   third cumulant 3 f'^2 f'' s^4.
+    median f(l + n) = f(l)        for noise that is symmetric about 0 on the light,
 
-Dark pixels are off the most, and the colours with the most noise, which tints the picture: by 10 of 255 in photographs
-of phones in the dark. A denoiser takes it for the picture. But the noise has the same curve's skewness, and that tells
-
-    f'' s^2 / 2 = (third cumulant) / (6 variance)
-
-of what was taken off, whatever the curve is. Noise that was added to a finished picture, or so far smoothed in the
-camera that it shows no skewness, leaves the picture as it is.
+and dust, dead pixels and what else is no noise hardly move it. So of what was taken off the median has to be 0
+everywhere. Noise that a camera has smoothed after its curve is nearly symmetric about the darker mean, and the noise of
+a few photons is not symmetric on the light: both are undone in part. Noise that was added to a finished picture has
+nothing to undo, and its median is 0 but for a fortieth of its deviation.
 """
 
 import math
@@ -20,41 +19,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvers.interpolation import interpolate_within
-
-GROUPS, LEAST = 8, 512
-"""Groups of pixels of like brightness in each channel, and pixels that each has at least."""
-MOST = 2**20
-"""Pixels that are looked at."""
-COARSE = 128
-"""Pixels over which the mean of noise is a fiftieth of its deviation."""
-TINY = 1e-12
+CELL = 128
+"""Side in pixels, at most, of the cells that have a median each."""
 
 
 def brightened(restored: Tensor, measured: Tensor) -> Tensor:
     """`restored` as bright as the light was, instead of as bright as the noise in `measured` has left it.
 
-    Both (N, C, H, W), on any scale. What is coarse in the measurement is kept first: the likeliest value of skewed
-    noise is not its mean.
+    Both (N, C, H, W), on any scale.
     """
-    restored = restored + coarse(measured - restored)
-    channels = zip(restored.unbind(1), measured.unbind(1), strict=True)
-    return torch.stack([restored_one + lift(restored_one, measured_one) for restored_one, measured_one in channels], 1)
+    medians = cell_medians(measured - restored)
+    return restored + functional.interpolate(medians, size=restored.shape[-2:], mode="bilinear")
 
 
-def coarse(difference: Tensor) -> Tensor:
-    """Its local mean, (N, C, H, W)."""
-    size = difference.shape[-2:]
-    means = functional.adaptive_avg_pool2d(difference, [math.ceil(side / COARSE) for side in size])
-    return functional.interpolate(means, size=size, mode="bilinear")
+def cell_medians(x: Tensor) -> Tensor:
+    """Of every plane of (N, C, H, W), in cells of equal size: (N, C, h, w)."""
+    rows, columns = (_cuts(side) for side in x.shape[-2:])
+    return torch.stack(
+        [torch.stack([x[..., r, c].flatten(2).median(2).values for c in columns], dim=-1) for r in rows], dim=-2
+    )
 
 
-def lift(restored: Tensor, measured: Tensor) -> Tensor:
-    """What one channel lacks, (N, H, W). Nothing where values that were cut off at black skew it to the other side."""
-    every = math.ceil(restored.numel() / MOST)
-    seen, noise = restored.flatten()[::every], (measured - restored).flatten()[::every]
-    groups = min(GROUPS, max(1, len(seen) // LEAST))
-    order = seen.argsort()[: len(seen) // groups * groups].reshape(groups, -1)
-    noise = noise[order] - noise[order].mean(1, keepdim=True)
-    lacking = -noise.pow(3).mean(1) / (6 * noise.square().mean(1).clamp(min=TINY))
-    return interpolate_within(restored, seen[order].mean(1), lacking.clamp(min=0))
+def _cuts(length: int) -> list[slice]:
+    count = math.ceil(length / CELL)
+    return [slice(i * length // count, (i + 1) * length // count) for i in range(count)]

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvers.camera_noise import CameraNoise, directedness, unevenness
+from solvers.camera_noise import CameraNoise, directedness, is_colourless, unevenness
 from solvers.flat_blocks import SIDE, FlatBlocks
 from solvers.noise_level import haar
 
-VERSION = 1
+VERSION = 2
 """Of the features: weights that were fitted to others are of no use. To be raised with any change of them."""
 LEAST = 1e-9
 """Of a variance whose logarithm is taken."""
@@ -19,13 +19,21 @@ LEVELS = 3
 PLACE = 16
 """Side in pixels of the places whose energies are ranked."""
 SHARES = (25, 50, 90)
+COLOUR, GREY = "colour", "grey"
+"""Kinds of pictures, whose features differ."""
+PLANES = {COLOUR: {"red-blue": 1, "green": 2}, GREY: {"grey": 0}}
+"""Whose bands are features, by kind: there is less texture in differences of colour."""
+
+
+def kind_of(blocks: FlatBlocks) -> str:
+    return GREY if is_colourless(blocks) else COLOUR
 
 
 def block_features(blocks: FlatBlocks, found: CameraNoise) -> dict[str, float]:
-    """What the errors show in. Of a picture with colours, in which some noise was found."""
-    flattest = blocks.colours[torch.cat(blocks.flattest)].unflatten(-1, (SIDE, SIDE))  # (n, 3, 16, 16)
+    """What the errors show in. Of a picture in which some noise was found."""
+    flattest = blocks.colours[torch.cat(blocks.flattest)].unflatten(-1, (SIDE, SIDE))  # (n, C, 16, 16)
     lowered = (blocks.variances.clamp(min=LEAST) / blocks.read.clamp(min=LEAST)).log()
-    return {
+    features = {
         "one": 1.0,
         "level": math.log(found.sigma),
         "b8": math.log(found.b8),
@@ -34,9 +42,10 @@ def block_features(blocks: FlatBlocks, found: CameraNoise) -> dict[str, float]:
         "lowered": float(lowered.mean()),
         "uneven": math.log(unevenness(flattest[:, 0])),
         "directed": math.log(directedness(flattest[:, 0])),
-        **bands("red-blue", flattest[:, 1:2]),
-        **bands("green", flattest[:, 2:]),
     }
+    for name, plane in PLANES[kind_of(blocks)].items():
+        features |= bands(name, flattest[:, plane : plane + 1])
+    return features
 
 
 def bands(name: str, plane: Tensor) -> dict[str, float]:
@@ -64,6 +73,7 @@ def residual_features(residual: Tensor, level: float, name: str) -> dict[str, fl
     ranked = functional.avg_pool2d(energy, place).flatten().quantile(residual.new_tensor(SHARES) / 100)
     total = max(float(energy.mean()), LEAST)
     varied = residual - residual.mean((2, 3), keepdim=True)
+    power = max(float(varied.square().mean()), LEAST)
     return {
         f"{name} all": math.log(total / level**2) / 2,
         f"{name} grey": math.log(max(float(residual.mean(1).square().mean()), LEAST) / level**2) / 2,
@@ -71,8 +81,8 @@ def residual_features(residual: Tensor, level: float, name: str) -> dict[str, fl
             f"{name} {share} %": math.log(max(each, LEAST) / level**2) / 2
             for share, each in zip(SHARES, ranked.tolist(), strict=True)
         },
-        **{f"{name} lag {lag}": (_at_lag(varied, lag, 0) + _at_lag(varied, 0, lag)) / 2 / total for lag in (1, 2, 3)},
-        f"{name} corner": _at_lag(varied, 1, 1) / total,
+        **{f"{name} lag {lag}": (_at_lag(varied, lag, 0) + _at_lag(varied, 0, lag)) / 2 / power for lag in (1, 2, 3)},
+        f"{name} corner": _at_lag(varied, 1, 1) / power,
     }
 
 

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from solvers.checks import check_finite, root_mean_square
-from solvers.interpolation import interpolate
 from solvers.levels import vp_sigmas
 from solvers.noise import NoiseStream, normal_each
 from solvers.operators.base import AnyOperator, first_image, is_linear
@@ -54,9 +53,15 @@ def vp_levels(first: float, last: float, count: int, power: float = 1.0) -> list
     """
     table = vp_sigmas().log()
     index = torch.arange(len(table), dtype=table.dtype)
-    ends = interpolate(torch.tensor([first, last], dtype=table.dtype).log(), table, index).clamp(min=0) ** power
+    ends = _interpolate(torch.tensor([first, last], dtype=table.dtype).log(), table, index).clamp(min=0) ** power
     times = torch.linspace(float(ends[0]), float(ends[1]), count, dtype=table.dtype) ** (1 / power)
-    return [float(level) for level in interpolate(times, index, table).exp()]
+    return [float(level) for level in _interpolate(times, index, table).exp()]
+
+
+def _interpolate(at: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """The line through the points (xs, ys), xs rising, at the places `at`."""
+    i = torch.searchsorted(xs, at).clamp(1, len(xs) - 1)
+    return torch.lerp(ys[i - 1], ys[i], (at - xs[i - 1]) / (xs[i] - xs[i - 1]))
 
 
 def split_level(sigma: float, following: float, eta: float) -> tuple[float, float]:

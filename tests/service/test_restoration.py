@@ -26,7 +26,7 @@ from service.settings import BUNDLED_PRIORS
 from service.storage import input_key
 from solvers.calibration import FILE as CALIBRATION
 from solvers.calibration import Calibration, write_calibrations
-from solvers.noise_reading import FILE as NOISE_READING
+from solvers.noise_weights import FILE as NOISE_READING
 from tests.priors.latents import write_pipeline
 from tests.service.bench import LIMIT_S, MASK, PIXELS, Bench, png
 

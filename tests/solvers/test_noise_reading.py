@@ -1,6 +1,5 @@
 """What is put right in the estimate of a camera's noise, what a denoiser adds to it, and what is left alone."""
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -15,26 +14,14 @@ from torch.nn import functional
 from benchmarks.cameras import CAMERAS, expose
 from benchmarks.served import reading_of, served
 from service.settings import Settings
-from solvers import noise_reading
 from solvers.camera_noise import camera_noise_of, estimate_camera_noise
 from solvers.drive import answer, converse
 from solvers.flat_blocks import flat_blocks
 from solvers.noise import NoiseStream
-from solvers.noise_features import block_features
+from solvers.noise_features import COLOUR, GREY, block_features
 from solvers.noise_level import estimate_sigma
-from solvers.noise_reading import (
-    FILE,
-    MOST,
-    WEIGHTS,
-    Noise,
-    Reading,
-    look,
-    noise_in_blocks,
-    parts,
-    read_noise,
-    read_reading,
-    write_reading,
-)
+from solvers.noise_reading import Noise, look, parts, read_noise
+from solvers.noise_weights import WEIGHTS, Reading, Weight
 from solvers.operators.identity import Identity
 from solvers.query import Problem, SolverDiverged
 from solvers.score_dvi import ScoreDviParameters, score_dvi
@@ -43,6 +30,7 @@ from tests.solvers.test_camera_noise import noise, true_b8
 from tests.solvers.test_noise_level import picture, quantised
 
 NOISY = 0.6 * picture(96, 96) + 0.1 * noise(96, 96, 3, 0)
+NOTHING = Weight(0.0, 0.0)
 
 
 def problem(image: Tensor, sigma_y: float = 0.0) -> Problem:
@@ -55,14 +43,29 @@ def mean_denoiser(x: Tensor, sigma: Tensor) -> Tensor:
     return x.lerp(functional.avg_pool2d(x, 5, 1, 2), level.clamp(max=1))
 
 
-def reading(**odd: tuple[float, float, float]) -> Reading:
+def grey(image: Tensor) -> Tensor:
+    return image[:, :1].expand(-1, 3, -1, -1)
+
+
+def features(image: Tensor) -> dict[str, float]:
+    return converse(look(image, True), lambda query: answer(query, mean_denoiser)).features
+
+
+def reading(**odd: Weight) -> Reading:
     """Without any weights but the `odd` ones."""
-    _, seen = converse(look(NOISY, True), lambda query: answer(query, mean_denoiser))
-    return Reading(dict.fromkeys(seen, (0.0, 0.0, 0.0)) | odd)
+    return Reading({kind: dict.fromkeys(features(image), NOTHING) | odd for kind, image in KINDS.items()})
 
 
-def read(image: Tensor, how: Reading, sigma_y: float = 0.0) -> Noise:
+def read(image: Tensor, how: Reading | None, sigma_y: float = 0.0) -> Noise:
     return converse(read_noise(problem(image, sigma_y), how), lambda query: answer(query, mean_denoiser))
+
+
+def in_blocks(image: Tensor, sigma_y: float = 0.0) -> Noise:
+    """Without a denoiser."""
+    return read(image, None, sigma_y)
+
+
+KINDS = {COLOUR: NOISY, GREY: grey(NOISY)}
 
 
 def photographs() -> list[Tensor]:
@@ -82,17 +85,19 @@ def asked(image: Tensor) -> Noise:
         return converse(read_noise(problem(image), reading_of(denoiser)), lambda query: answer(query, denoiser.denoise))
 
 
-def test_every_feature_has_its_weights():
-    blocks = flat_blocks(0.6 * picture(64, 64) + 0.1 * noise(64, 64, 3, 0))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_feature_has_its_weights(kind):
+    blocks = flat_blocks(KINDS[kind])
     seen = block_features(blocks, camera_noise_of(blocks))
-    assert list(seen) == list(WEIGHTS)
+    assert list(seen) == list(WEIGHTS[kind])
     assert all(math.isfinite(value) for value in seen.values())
 
 
-def test_the_default_denoiser_has_weights_for_every_feature():
-    _, seen = converse(look(NOISY, True), lambda query: answer(query, mean_denoiser))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_default_denoiser_has_weights_for_every_feature(kind):
+    seen = features(KINDS[kind])
     found = reading_of(served(Settings().default_denoiser))
-    assert list(seen) == list(found.weights)
+    assert list(seen) == list(found.kinds[kind])
     assert all(math.isfinite(value) for value in seen.values())
 
 
@@ -101,7 +106,7 @@ def test_the_default_denoiser_has_weights_for_every_feature():
 def test_noise_between_smooth_shapes_is_read_as_well_as_before(level, length):
     """Of which no camera that the weights were fitted to has made any."""
     noisy = quantised(0.6 * picture(192, 192, seed=level) + 2 * level / 255 * noise(192, 192, length, level))
-    found = noise_in_blocks(problem(noisy))
+    found = in_blocks(noisy)
     assert found.sigma == pytest.approx(2 * level / 255, rel=0.3)
     assert found.b8 == pytest.approx(true_b8(length), rel=0.6)
 
@@ -113,48 +118,41 @@ def test_the_noise_of_cameras_is_read_better_and_its_level_better_still_with_a_d
         for seed, camera in enumerate(CAMERAS):
             noisy, truth = expose(camera, clean, seed)
             energy = 64 * float(functional.avg_pool2d(noisy - truth, 8, 4).var())
-            found = estimate_camera_noise(noisy), noise_in_blocks(problem(noisy)), asked(noisy)
+            found = estimate_camera_noise(noisy), in_blocks(noisy), asked(noisy)
             assert not found[-1].clean
             energies.append([math.log(each.sigma**2 * each.b8 / energy) ** 2 for each in found])
             levels.append([math.log(each.sigma / float((noisy - truth).std())) ** 2 for each in found])
-    estimated, in_blocks, by_denoiser = np.sqrt(np.mean(energies, axis=0))
-    assert max(in_blocks, by_denoiser) < 0.9 * estimated
-    estimated, in_blocks, by_denoiser = np.sqrt(np.mean(levels, axis=0))
-    assert by_denoiser < in_blocks < estimated
+    estimated, by_blocks, by_denoiser = np.sqrt(np.mean(energies, axis=0))
+    assert max(by_blocks, by_denoiser) < 0.9 * estimated
+    estimated, by_blocks, by_denoiser = np.sqrt(np.mean(levels, axis=0))
+    assert by_denoiser < by_blocks < estimated
 
 
-def test_a_photograph_without_noise_is_clean():
-    assert all(asked(quantised(clean)).clean for clean in photographs())
+@pytest.mark.parametrize("shade", [lambda x: x, grey])
+def test_a_photograph_without_noise_is_clean(shade):
+    assert all(asked(shade(quantised(clean))).clean for clean in photographs())
 
 
-def test_only_level_and_b8_are_put_right(monkeypatch):
-    before = estimate_camera_noise(NOISY)
-    monkeypatch.setattr(noise_reading, "WEIGHTS", dict.fromkeys(WEIGHTS, (0.0, 0.0)) | {"one": (0.2, 0.5)})
-    after = noise_in_blocks(problem(NOISY))
-    assert after.sigma == pytest.approx(before.sigma * math.exp(-0.2))
-    assert after.sigma**2 * after.b8 == pytest.approx(before.sigma**2 * before.b8 * math.exp(-0.5))
+def test_the_noise_of_a_grey_photograph_is_read_better_with_a_denoiser():
+    levels = []
+    for clean in photographs():
+        for seed, camera in enumerate(CAMERAS):
+            noisy, truth = (quantised(grey(each.mean(1, keepdim=True))) for each in expose(camera, clean, seed))
+            found = estimate_camera_noise(noisy), in_blocks(noisy), asked(noisy)
+            assert not found[-1].clean
+            levels.append([math.log(each.sigma / float((noisy - truth).std())) ** 2 for each in found])
+    estimated, by_blocks, by_denoiser = np.sqrt(np.mean(levels, axis=0))
+    assert by_denoiser < by_blocks < estimated
 
 
-def test_a_picture_like_none_before_is_put_right_within_limits(monkeypatch):
-    before = estimate_camera_noise(NOISY)
-    monkeypatch.setattr(noise_reading, "WEIGHTS", dict.fromkeys(WEIGHTS, (-9.0, -9.0)) | {"one": (-99.0, -99.0)})
-    after = noise_in_blocks(problem(NOISY))
-    assert abs(math.log(after.sigma / before.sigma)) == pytest.approx(MOST[0])
-
-
-@pytest.mark.parametrize("kind", ["grey", "one channel", "tiny", "flat"])
+@pytest.mark.parametrize("kind", ["tiny", "flat"])
 def test_what_the_weights_know_nothing_of_is_left_as_it_was(kind):
     """And no denoiser is asked."""
-    noisy = {
-        "grey": NOISY[:, :1].expand(1, 3, 96, 96),
-        "one channel": NOISY[:, :1],
-        "tiny": NOISY[..., :12, :40],
-        "flat": torch.full((1, 3, 40, 30), 0.2),
-    }[kind]
+    noisy = {"tiny": NOISY[..., :12, :40], "flat": torch.full((1, 3, 40, 30), 0.2)}[kind]
     before = estimate_camera_noise(noisy)
     asked, found = queries(read_noise(problem(noisy), reading()), mean_denoiser)
     assert not asked
-    assert found == noise_in_blocks(problem(noisy))
+    assert found == in_blocks(noisy)
     assert found.b8 == before.b8
     assert found.sigma == (estimate_sigma(noisy) if found.white else before.sigma)
 
@@ -162,16 +160,19 @@ def test_what_the_weights_know_nothing_of_is_left_as_it_was(kind):
 def test_a_half_without_anything_in_it_is_no_obstacle():
     noisy = 0.6 * picture(256, 256) + 0.1 * noise(256, 256, 3, 0)
     noisy[..., :96] = -0.5
-    found = noise_in_blocks(problem(noisy))
+    found = in_blocks(noisy)
     assert math.isfinite(found.sigma) and math.isfinite(found.b8) and found.b8 >= 1
 
 
-def test_the_denoiser_is_asked_once_about_two_levels():
-    asked, _ = queries(read_noise(problem(NOISY), reading()), mean_denoiser)
+@pytest.mark.parametrize(("shade", "raised"), [(lambda x: x, 1), (grey, 3**0.5), (lambda x: x[:, :1], 1)])
+def test_the_denoiser_is_asked_once_about_two_levels(shade, raised):
+    """Of a grey picture it takes the mean of the channels for what is less noisy than each of them."""
+    noisy = shade(NOISY)
+    asked, _ = queries(read_noise(problem(noisy), reading()), mean_denoiser)
     (query,) = asked
-    assert torch.equal(query.x, NOISY.expand(2, -1, -1, -1))
+    assert torch.equal(query.x, noisy.expand(2, -1, -1, -1))
     assert float(query.sigma[1]) == pytest.approx(2 * float(query.sigma[0]))
-    assert float(query.sigma[0]) == pytest.approx(noise_in_blocks(problem(NOISY)).sigma)
+    assert float(query.sigma[0]) == pytest.approx(raised * in_blocks(noisy).sigma)
 
 
 @pytest.mark.parametrize(("size", "part"), [((600, 900), (256, 256)), ((300, 3000), (256, 256))])
@@ -189,7 +190,7 @@ def test_of_a_large_picture_the_denoiser_sees_parts(size, part):
 
 
 def test_the_call_counts_among_those_of_the_solver():
-    solver = score_dvi(problem(NOISY), ScoreDviParameters(), NoiseStream(0), reading(one=(0.0, 0.0, 9.0)))
+    solver = score_dvi(problem(NOISY), ScoreDviParameters(), NoiseStream(0), reading(one=Weight(0.0, 0.0, 9.0)))
     asked, _ = queries(solver, mean_denoiser)
     assert [query.step for query in asked] == list(range(len(asked)))
     assert all(query.total > query.step for query in asked)
@@ -210,14 +211,14 @@ def test_an_answer_that_is_not_finite_ends_it():
 
 
 def test_what_the_denoiser_shows_puts_level_and_b8_right():
-    before, after = estimate_camera_noise(NOISY), read(NOISY, reading(one=(0.2, 0.5, 0.0)))
+    before, after = estimate_camera_noise(NOISY), read(NOISY, reading(one=Weight(0.2, 0.5)))
     assert after.sigma == pytest.approx(before.sigma * math.exp(-0.2))
     assert after.sigma**2 * after.b8 == pytest.approx(before.sigma**2 * before.b8 * math.exp(-0.5))
 
 
 @pytest.mark.parametrize(("odds", "clean"), [(0.1, False), (-0.1, True)])
 def test_the_odds_decide_whether_it_is_noise(odds, clean):
-    how = reading(one=(0.0, 0.0, odds))
+    how = reading(one=Weight(0.0, 0.0, odds))
     assert read(NOISY, how).clean == clean
     assert not read(NOISY, how, sigma_y=0.1).clean  # who gives a level wants it removed
 
@@ -229,40 +230,9 @@ def test_what_the_denoiser_takes_off_shows_whether_it_is_white(length, white):
 
 
 def test_weights_of_other_features_are_of_no_use():
-    found = read(NOISY, Reading({"one": (9.0, 9.0, -9.0)}))
-    assert replace(found, calls=0) == noise_in_blocks(problem(NOISY))
+    found = read(NOISY, Reading({COLOUR: {"one": Weight(9.0, 9.0, -9.0)}}))
+    assert replace(found, calls=0) == in_blocks(NOISY)
 
 
 def test_a_level_that_is_given_is_kept():
-    assert read(NOISY, reading(one=(0.2, 0.5, 0.0)), sigma_y=0.3).sigma == 0.3
-
-
-def test_a_reading_is_written_and_read(tmp_path):
-    written = Reading({"one": (0.25, -0.5, 1.0), "b8": (0.0, 0.125, -2.0)})
-    write_reading(tmp_path, "abc", written)
-    assert read_reading(tmp_path, "abc") == written
-    assert read_reading(tmp_path, "of other weights") is None
-    assert read_reading(tmp_path / "elsewhere", "abc") is None
-    (tmp_path / FILE).write_text((tmp_path / FILE).read_text().replace('"features": 1', '"features": 0'))
-    assert read_reading(tmp_path, "abc") is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "no json",
-        "[]",
-        json.dumps({"sha256": "abc"}),
-        json.dumps({"sha256": "abc", "features": 1, "weights": {}}),
-        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": [10**400, 0, 0]}}),
-        "[" * 100_000,
-        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": [1.0, 2.0]}}),
-        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": [1.0, 2.0, math.nan]}}),
-        json.dumps({"sha256": "abc", "features": 1, "weights": {"one": ["a", "b", "c"]}}),
-        json.dumps({"sha256": "abc", "features": 1, "weights": [1.0]}),
-    ],
-)
-def test_a_damaged_reading_is_named(tmp_path, text):
-    (tmp_path / FILE).write_text(text)
-    with pytest.raises(ValueError, match="is no reading of noise"):
-        read_reading(tmp_path, "abc")
+    assert read(NOISY, reading(one=Weight(0.2, 0.5)), sigma_y=0.3).sigma == 0.3

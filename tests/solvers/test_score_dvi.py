@@ -13,10 +13,11 @@ from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.noise_level import estimate_sigma
-from solvers.noise_reading import Noise, noise_in_blocks
+from solvers.noise_reading import Noise
 from solvers.operators import Identity, Mask
 from solvers.query import Problem, Solution
 from solvers.score_dvi import (
+    DEVIATION,
     KAPPA,
     PAPER_KAPPA,
     WHITE_SWEEPS,
@@ -34,6 +35,7 @@ from tests.solvers.parts import psnr2, queries
 from tests.solvers.test_camera_noise import noise, true_b8
 from tests.solvers.test_development import developed, slopes
 from tests.solvers.test_noise_level import picture, quantised
+from tests.solvers.test_noise_reading import in_blocks
 
 PRIOR = GaussianPrior(0.25)
 TASK = Problem(torch.zeros(1, 3, 32, 32), Identity((3, 32, 32)), 0.0)
@@ -116,14 +118,27 @@ def test_what_is_given_is_kept():
     assert settings_of(params, TASK, FOUND) == FastSettings(0.3, 3.0, 5, 2, 0.0, "mirror")
 
 
-def test_what_development_made_of_the_noise_is_undone():
-    noisy = developed(slopes(128, 192) + 0.05 * noise(128, 192, 5, seed=1))
+@pytest.mark.parametrize("beta0", [None, 0.05])
+def test_what_the_sweeps_know_nothing_of_is_added(beta0):
+    noisy = developed(slopes(128, 192) + 0.04 * noise(128, 192, 5, seed=1))
     problem = task(noisy)
-    settings = settings_of(ScoreDviParameters(), problem, noise_in_blocks(problem))
+    settings = settings_of(ScoreDviParameters(beta0=beta0), problem, in_blocks(noisy))
     before = drive(score_dvi_fast(problem, settings, NoiseStream(0)), PRIOR.denoise)
-    after = solve(noisy)
+    after = solve(noisy, beta0=beta0)
     assert torch.equal(after.x, brightened(before.x, noisy))
+    assert torch.equal(after.deviation, DEVIATION * before.deviation)
     assert after.data_residual == pytest.approx(float((noisy - after.x).square().mean().sqrt()))
+
+
+@pytest.mark.parametrize("mode", ["white", "paper", "diffusion"])
+def test_to_all_but_the_sweeps_nothing_is_added(mode, monkeypatch):
+    monkeypatch.setattr("solvers.score_dvi.brightened", lambda restored, measured: pytest.fail("brightened"))
+    short = {
+        "white": {"sweeps": 1},
+        "paper": {"mode": "paper", "iterations": 2},
+        "diffusion": {"mode": "diffusion", "steps": 2},
+    }
+    solve(0.6 * picture(96, 96) + 0.15 * noise(96, 96, 1, 0), **short[mode])
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0, 0.5), (10.99, 0.5), (11.0, 1), (25.99, 1), (26.0, 2), (90, 2)])
@@ -149,7 +164,7 @@ def test_settings_of_the_diffusion():
 def test_the_level_of_the_published_weight():
     """As given; as in weak texture of every fourth pixel; as found where there are too few."""
     noisy = (0.6 * picture(160, 160) + 0.15 * noise(160, 160, 1, 0))[:, :1]
-    assert split_level(task(noisy, 0.2), noise_in_blocks(task(noisy, 0.2))) == pytest.approx(25.5)
+    assert split_level(task(noisy, 0.2), in_blocks(noisy, 0.2)) == pytest.approx(25.5)
     assert split_level(task(noisy), FOUND) == pytest.approx(127.5 * weak_texture_sigma(noisy))
     assert split_level(task(noisy[..., :64, :64]), FOUND) == pytest.approx(12.75)
 
@@ -161,15 +176,33 @@ def test_other_modes_are_their_own_solvers(mode):
     params = ScoreDviParameters(mode)
     solver = {"paper": score_dvi_paper, "diffusion": diffusion_vi}[mode]
     query = next(score_dvi(known, params, NoiseStream(3)))
-    alone = next(solver(known, settings_of(params, known, noise_in_blocks(known)), NoiseStream(3)))
+    alone = next(solver(known, settings_of(params, known, in_blocks(known.measurement, known.sigma_y)), NoiseStream(3)))
     assert torch.equal(query.x, alone.x) and query.total == alone.total == {"paper": 400, "diffusion": 100}[mode]
     clean = quantised(picture(128, 128))
     assert torch.equal(solve(clean, mode=mode).x, clean)
 
 
+@pytest.mark.parametrize(("sigma_y", "expected"), [(0.0, 3.0), (0.2, 1.0)])
+def test_a_level_that_is_read_is_raised_and_no_other(sigma_y, expected):
+    noisy = 0.6 * picture(96, 96) + 0.15 * noise(96, 96, 5, 0)
+    once, thrice = (
+        drive(score_dvi(task(noisy, sigma_y), ScoreDviParameters(), NoiseStream(0), raised=raised), PRIOR.denoise)
+        for raised in (1.0, 3.0)
+    )
+    assert thrice.metrics["noise_sigma"] == pytest.approx(expected * once.metrics["noise_sigma"])
+    assert thrice.settings["beta0"] == pytest.approx(expected**2 * once.settings["beta0"])
+
+
+def test_the_level_that_the_paper_goes_by_is_raised():
+    noisy = 0.6 * picture(160, 160) + 0.15 * noise(160, 160, 1, 0)
+    raised = dataclasses.replace(FOUND, raised=3.0)
+    assert split_level(task(noisy), raised) == pytest.approx(3 * 127.5 * weak_texture_sigma(noisy))
+    assert split_level(task(noisy, 0.2), raised) == pytest.approx(127.5 * FOUND.sigma)
+
+
 def test_metrics_are_those_of_the_noise_and_of_the_solver():
     noisy = 0.6 * picture(32, 32) + 0.15 * noise(32, 32, 1, 0)
-    found = {"noise_sigma": 0.15, "noise_b8": noise_in_blocks(task(noisy)).b8}
+    found = {"noise_sigma": 0.15, "noise_b8": in_blocks(noisy).b8}
     assert solve(noisy, 0.15, mode="diffusion", steps=4).metrics == found | {"steps": 4.0}
 
 
