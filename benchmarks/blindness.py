@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.cameras import CAMERAS, Camera, compressed, expose, rounded
+from benchmarks.cameras import CAMERAS, Camera, compressed, expose, grey, rounded
 from benchmarks.degradations import centre_crop
 from benchmarks.photographs import covered
 from benchmarks.report import Row, means, publish
@@ -42,6 +42,7 @@ SWEEPS = 8
 WHITE_LEVELS = (5, 15, 25, 50)
 CLEAN: dict[str, Callable[[Tensor], Tensor]] = {
     "clean": lambda x: x,
+    "clean, grey": grey,
     "clean, JPEG 95": lambda x: compressed(x, 95),
     "clean, demosaiced": lambda x: expose(Camera("without noise", 0.0, 0.0, blur=0.5), x, 0)[0],
 }

@@ -18,6 +18,7 @@ from priors.training.sensor import demosaiced
 GAMMA = 2.2
 BALANCE = (2.0, 1.0, 1.6)
 """Gains of the three channels in daylight."""
+LUMA = (0.299, 0.587, 0.114)
 HALO = 1.0
 """Standard deviation of the unsharp mask in pixels."""
 
@@ -83,6 +84,12 @@ def expose(camera: Camera, clean: Tensor, seed: int) -> tuple[Tensor, Tensor]:
 def rounded(x: Tensor) -> Tensor:
     """Through 8 bits."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
+
+
+def grey(picture: Tensor) -> Tensor:
+    """Its luma, of 8 bits, in each of three channels."""
+    luma = torch.einsum("nchw,c->nhw", picture, picture.new_tensor(LUMA))
+    return rounded(luma[:, None]).repeat(1, 3, 1, 1)
 
 
 def compressed(x: Tensor, quality: int) -> Tensor:

@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.cameras import Camera, compressed, expose, rounded
+from benchmarks.cameras import Camera, compressed, expose, grey, rounded
 from benchmarks.report import Row, publish
 from benchmarks.served import folder_of, served
 from priors.base import Prior
@@ -43,7 +43,6 @@ NOISES = {"camera": 0.6, "training camera": 0.3, "white": 0.1}
 """Share of each kind of noise."""
 MADE_GREY = 0.25
 """Share of the photographs."""
-LUMA = (0.299, 0.587, 0.114)
 WEAKEST = 0.8
 """Level on [0, 255] below which nothing is learnt of the noise."""
 LONGEST = 40.0
@@ -121,12 +120,6 @@ def taken_twice(path: Path, rng: random.Random, number: int, prior: Prior | None
 
 def examined(picture: Tensor, prior: Prior | None) -> Look:
     return converse(look(picture, asks=prior is not None), lambda query: answer(query, prior.denoise))
-
-
-def grey(picture: Tensor) -> Tensor:
-    """Its luma in each of three channels, of 8 bits."""
-    luma = torch.einsum("nchw,c->nhw", picture, picture.new_tensor(LUMA))
-    return rounded(luma[:, None]).repeat(1, 3, 1, 1)
 
 
 def hash_of(path: Path) -> int:
