@@ -54,19 +54,20 @@ class Sleepers:
             process.send_signal(signal.SIGSTOP)
 
     def freeze_writing(self, process: Fork, queue: DbosQueue) -> None:
-        """Stop it inside of a transaction that has locked the row of a job, on PostgreSQL."""
-        writes = "state = 'idle in transaction' AND query LIKE 'UPDATE jobs%' AND datname = current_database()"
+        """Stop it inside of a transaction that has locked the row of a job, on PostgreSQL.
+
+        The events are written after the row, where a lock on their table holds it up until it has been stopped.
+        """
+        held_up = "wait_event_type = 'Lock' AND query LIKE '%FROM events%' AND datname = current_database()"
 
         def caught() -> bool:
-            process.send_signal(signal.SIGSTOP)
-            time.sleep(0.002)  # the server takes note of what it was sent
             with queue.engine.connect() as connection:
-                if connection.execute(sa.text(f"SELECT 1 FROM pg_stat_activity WHERE {writes}")).scalar():
-                    return True
-            process.send_signal(signal.SIGCONT)
-            return False
+                return bool(connection.execute(sa.text(f"SELECT 1 FROM pg_stat_activity WHERE {held_up}")).scalar())
 
-        wait_for(caught, "a write to be caught in", pause_s=0.003)
+        with queue.engine.begin() as connection:
+            connection.execute(sa.text("LOCK TABLE events IN SHARE ROW EXCLUSIVE MODE"))
+            wait_for(caught, "a write to be held up")
+            process.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         """Workers on their own are killed, since their jobs may sleep on; supervisors end their workers first."""
