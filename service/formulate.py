@@ -76,7 +76,7 @@ class Formulation:
     def start(self) -> Solver:
         """A fresh solver; equal formulations give equal pictures."""
         noise = NoiseStream(self.seed)
-        asks = {"reading": self.reading, "raised": self.raised} if self.solver in DENOISERS else {}
+        asks = {"reading": self.reading} if self.solver in DENOISERS else {}
         solver = SOLVERS[self.solver].solve(self.problem, self.parameters, noise, **asks)
         return solver if self.ensemble is None else with_uncertainty(solver, self.problem, self.ensemble, noise)
 
@@ -122,7 +122,7 @@ def formulate(
     if not estimated:
         sigma01 = sigma01_of(request["noise"])
     elif request["solver"] in DENOISERS:
-        sigma01 = 0.0
+        sigma01 = 0.0  # which the solver reads
     else:
         sigma01 = estimate_sigma(measurement, known) / 2
     if isinstance(operator, MIXING):
@@ -135,7 +135,7 @@ def formulate(
         seed=int(request["seed"]),
         sigma01=sigma01,
         noise_was_estimated=estimated,
-        raised=raised if sigma_y > 0 or request["solver"] in DENOISERS else 1.0,
+        raised=raised if sigma_y > 0 else 1.0,
         ensemble=resolve_ensemble(request, operator, prior),
         reading=prior.reading,
     )

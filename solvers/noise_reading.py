@@ -53,7 +53,12 @@ class Noise:
     calls: int = 0
     """Of the denoiser, that it took to see this."""
     raised: float = 1.0
-    """By what `sigma` was multiplied since it was read."""
+    """By what a denoiser is told more, where the channels are one measurement and the level was read: a given one is
+    raised already."""
+
+    @property
+    def told(self) -> float:
+        return self.raised * self.sigma
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def read_noise(problem: Problem, reading: Reading | None = None) -> Generator[Qu
     read = put_right(seen.found, error)
     sigma = _level(problem, white, read)
     nothing = error.odds < 0 or sigma <= CLEAN
-    return Noise(sigma, read.b8, white, problem.sigma_y == 0 and nothing, seen.calls)
+    return _noise(problem, seen, read.b8, sigma, white, nothing)
 
 
 def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, Look]:
@@ -89,9 +94,7 @@ def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, Look]:
         return seen
     shown = parts(image)
     level = max(put_right(seen.found, weighed(WEIGHTS[seen.kind], seen.features)).sigma, WEAKEST)
-    if seen.kind == GREY:  # its channels are one, and a denoiser takes them for several that have the same in common
-        level *= math.sqrt(image.shape[1])
-    levels = level * image.new_tensor(list(ASKED.values()))
+    levels = level * raised_for(seen.kind, image) * image.new_tensor(list(ASKED.values()))
     rows = shown.repeat(len(levels), 1, 1, 1)
     answer = yield Query(rows, levels.repeat_interleave(len(shown)), step=0, total=1, estimate=image)
     check_finite(answer, 0, "what the denoiser answers")
@@ -121,7 +124,18 @@ def _by_blocks(problem: Problem, seen: Look) -> Noise:
     white = found.neighbour < WHITE
     sigma = _level(problem, white, found)
     nothing = found.evidence <= CLEAN_EVIDENCE or sigma <= CLEAN or found.fine <= CLEAN_FINE
-    return Noise(sigma, found.b8, white, problem.sigma_y == 0 and nothing, seen.calls)
+    return _noise(problem, seen, found.b8, sigma, white, nothing)
+
+
+def _noise(problem: Problem, seen: Look, b8: float, sigma: float, white: bool, nothing: bool) -> Noise:
+    if problem.sigma_y > 0:
+        return Noise(sigma, b8, white, clean=False, calls=seen.calls)
+    return Noise(sigma, b8, white, nothing, seen.calls, raised_for(seen.kind, problem.measurement))
+
+
+def raised_for(kind: str, image: Tensor) -> float:
+    """The channels of a grey picture are one, and a denoiser takes them for several that have the same in common."""
+    return math.sqrt(image.shape[1]) if kind == GREY else 1.0
 
 
 def _level(problem: Problem, white: bool, found: CameraNoise) -> float:

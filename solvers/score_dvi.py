@@ -89,19 +89,14 @@ class ScoreDviParameters:
 
 
 def score_dvi(
-    problem: Problem,
-    params: ScoreDviParameters,
-    noise: NoiseStream,
-    reading: Reading | None = None,
-    raised: float = 1.0,
+    problem: Problem, params: ScoreDviParameters, noise: NoiseStream, reading: Reading | None = None
 ) -> Solver:
     """Denoise the picture of `problem`, which must have one row. Raises ValueError for other operators than Identity.
 
     The noise's level is problem.sigma_y, or is read where that is 0; its correlation always is, with the help of the
     denoiser where `reading` says how its answers are to be understood. A clean picture comes back as it is, unless
     beta0 is given. In mode `fast` white noise is removed directly, and the sweeps of `score_dvi_fast` are for all other
-    noise, or wherever beta0 is given. A level that is read is `raised` for a picture whose channels are equal, as one
-    that is given has to be. Metrics of the solution: `noise_sigma` on the [-1, 1] scale, `noise_b8`, and how
+    noise, or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the [-1, 1] scale, `noise_b8`, and how
     many `sweeps`, `iterations` or `steps` it took.
     """
     y = problem.measurement
@@ -109,8 +104,6 @@ def score_dvi(
         raise ValueError("ScoreDVI denoises one picture at a time")
     asks = problem.sigma_y == 0 or (params.beta0 is None and params.mode != "diffusion")
     found = yield from read_noise(problem, reading if asks else None)
-    if problem.sigma_y == 0:
-        found = dataclasses.replace(found, sigma=raised * found.sigma, raised=raised)
     metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8}
     chosen = settings_of(params, problem, found)
     told = {"mode": params.mode, **dataclasses.asdict(chosen)}
@@ -122,11 +115,16 @@ def score_dvi(
         case DiffusionSettings() as settings:
             solver = diffusion_vi(problem, settings, noise)
         case settings if params.beta0 is None and found.white:
-            solver = posterior_mean(dataclasses.replace(problem, sigma_y=found.sigma), settings, noise)
+            solver = posterior_mean(dataclasses.replace(problem, sigma_y=found.told), settings, noise)
         case settings:
             solver = sweeps_of_photograph(problem, settings, noise)
     solution = yield from after(found.calls, solver)
-    return dataclasses.replace(solution, metrics=metrics | solution.metrics, settings=told)
+    return dataclasses.replace(
+        solution,
+        metrics=metrics | solution.metrics,
+        noise_map=None if solution.noise_map is None else solution.noise_map / found.raised,
+        settings=told,
+    )
 
 
 def sweeps_of_photograph(problem: Problem, settings: FastSettings, noise: NoiseStream) -> Solver:
@@ -141,7 +139,7 @@ def settings_of(params: ScoreDviParameters, problem: Problem, found: Noise) -> S
     """The settings of the mode; beta0 and lambda by the noise, unless they are given."""
     own = {item.name for item in dataclasses.fields(MODES[params.mode])}
     given = {name: value for name, value in vars(params).items() if name in own and value is not None}
-    energy = found.sigma**2 * found.b8
+    energy = found.told**2 * found.b8
     match params.mode:
         case "paper":
             weight = given.get("prior_weight") or published_weight(split_level(problem, found))
@@ -150,14 +148,14 @@ def settings_of(params: ScoreDviParameters, problem: Problem, found: Noise) -> S
             return DiffusionSettings(**given)
         case _:
             sweeps = WHITE_SWEEPS if params.beta0 is None and found.white else FastSettings.sweeps
-            chosen = {"beta0": KAPPA * energy, "prior_weight": prior_weight(found.sigma), "sweeps": sweeps}
+            chosen = {"beta0": KAPPA * energy, "prior_weight": prior_weight(found.told), "sweeps": sweeps}
             return FastSettings(**(chosen | given))
 
 
 def split_level(problem: Problem, found: Noise) -> float:
     """On [0, 255], as the paper estimates it where it is not given; as found in a picture too small for that."""
     estimated = None if problem.sigma_y > 0 else weak_texture_sigma(problem.measurement)
-    return 127.5 * (found.sigma if estimated is None else found.raised * estimated)
+    return 127.5 * (found.told if estimated is None else found.raised * estimated)
 
 
 def published_weight(level: float) -> float:

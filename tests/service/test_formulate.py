@@ -136,13 +136,11 @@ def test_a_grey_picture_is_measured_once_not_three_times() -> None:
     assert formulation("denoise", tinted, noise={"sigma": 0.05}).problem.sigma_y == pytest.approx(0.1)
 
 
-def test_the_level_that_a_solver_reads_in_a_grey_picture_is_that_of_its_one_measurement() -> None:
+def test_the_level_that_a_solver_reads_in_a_grey_picture_is_that_of_the_picture() -> None:
     clean = np.full((128, 128, 1), 0.5, np.float32)
     noisy = clean + np.random.default_rng(0).normal(0, 0.08, clean.shape).astype(np.float32)
     made = formulation("denoise", np.repeat(noisy, 3, axis=-1), noise="auto", solver="score_dvi")
-    assert made.problem.sigma_y == 0 and made.raised == pytest.approx(3**0.5)
     solution = drive(made.start(), GaussianPrior(0.25).denoise)
-    assert solution.metrics["noise_sigma"] == pytest.approx(0.16 * 3**0.5, rel=0.1)
     assert made.estimated01(solution) == pytest.approx(0.08, rel=0.1)
 
 

@@ -156,6 +156,22 @@ def test_what_the_weights_know_nothing_of_is_left_as_it_was(kind):
     assert found.sigma == (estimate_sigma(noisy) if found.white else before.sigma)
 
 
+def toned(image: Tensor) -> Tensor:
+    """A grey picture in brown, of 8 bits."""
+    value = ((image[:, :1] + 1) / 2).clamp(0, 1)
+    return quantised(2 * torch.cat([value**0.9, 0.92 * value, 0.8 * value**1.15], 1) - 1)
+
+
+def test_a_toned_picture_is_read_as_a_grey_one():
+    for clean in photographs():
+        noisy = clean + 0.1 * noise(*clean.shape[-2:], 1, 0)[:, :1]
+        brown = asked(toned(noisy))
+        assert brown.raised == 3**0.5 and not brown.clean
+        assert brown.sigma == pytest.approx(asked(grey(noisy)).sigma, rel=0.25)  # brown is darker
+        assert asked(toned(clean)).clean
+        assert asked(quantised(clean + 0.1 * noise(*clean.shape[-2:], 1, 0))).raised == 1
+
+
 def test_a_half_without_anything_in_it_is_no_obstacle():
     noisy = 0.6 * picture(256, 256) + 0.1 * noise(256, 256, 3, 0)
     noisy[..., :96] = -0.5
