@@ -129,7 +129,7 @@ def test_a_frozen_worker_is_declared_dead_and_stops_when_it_wakes(queue: DbosQue
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite is freed with its process alone
 def test_a_worker_that_froze_in_a_transaction_holds_up_nobody(queue: DbosQueue, sleepers: Sleepers) -> None:
     frozen = sleepers.worker(lease_s=2)
-    job = sleepers.job("sleep", s=1.0)
+    job = sleepers.job("sleep", s=3.0)
     queue.submit([job])
     wait_for(lambda: sleepers.notes("start"), "the start")
     sleepers.freeze_writing(frozen, queue)

@@ -58,7 +58,7 @@ class Sleepers:
 
         The events are written after the row, where a lock on their table holds it up until it has been stopped.
         """
-        held_up = "wait_event_type = 'Lock' AND query LIKE '%FROM events%' AND datname = current_database()"
+        held_up = "wait_event_type = 'Lock' AND query LIKE '%events%' AND datname = current_database()"
 
         def caught() -> bool:
             with queue.engine.connect() as connection:
