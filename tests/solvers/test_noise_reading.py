@@ -162,6 +162,16 @@ def toned(image: Tensor) -> Tensor:
     return quantised(2 * torch.cat([value**0.9, 0.92 * value, 0.8 * value**1.15], 1) - 1)
 
 
+def test_strong_white_noise_of_all_channels_alike_is_found():
+    """Though colours show nothing of it."""
+    for clean in photographs():
+        noisy = quantised(clean + 0.1 * noise(*clean.shape[-2:], 1, 0)[:, :1])
+        found = asked(noisy)
+        assert not found.clean and found.white
+        assert found.sigma == pytest.approx(0.1, rel=0.1)
+        assert not in_blocks(noisy).clean
+
+
 def test_a_toned_picture_is_read_as_a_grey_one():
     for clean in photographs():
         noisy = clean + 0.1 * noise(*clean.shape[-2:], 1, 0)[:, :1]
