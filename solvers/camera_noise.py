@@ -55,6 +55,8 @@ class CameraNoise:
     evidence: float
     """That it is noise and no texture: the level of the weaker difference of colour in the blocks with least of it, on
     the [-1, 1] scale, over how uneven the grey of the flattest blocks is and how much it has a direction."""
+    alike: float = 0.0
+    """Correlation between the channels in the diagonal Haar band of the flattest blocks."""
 
 
 def estimate_camera_noise(image: Tensor) -> CameraNoise:
@@ -94,8 +96,9 @@ def camera_noise_of(blocks: FlatBlocks) -> CameraNoise:
     sigma = min(sigma, MOST_GREY * max(colour, LOST))
     neighbour = float(correlation[WINDOW - 1, WINDOW] + correlation[WINDOW, WINDOW - 1]) / 2
     diagonal = float(correlation[WINDOW, WINDOW] + correlation[WINDOW, WINDOW - 2]) / 2
-    fine = sigma * math.sqrt(float(haar(noise)[3].square().mean()))
-    return CameraNoise(sigma, b8, neighbour, diagonal, fine, evidence)
+    band = haar(noise)[3]  # (n, C, 8, 8)
+    fine = sigma * math.sqrt(float(band.square().mean()))
+    return CameraNoise(sigma, b8, neighbour, diagonal, fine, evidence, _alike(band))
 
 
 @cache
@@ -150,6 +153,13 @@ def is_colourless(blocks: FlatBlocks) -> bool:
 def _energies(blocks: FlatBlocks) -> Tensor:
     """Of grey and the differences of colour in the blocks, (C, B)."""
     return blocks.colours.square().mean(2).T
+
+
+def _alike(planes: Tensor) -> float:
+    """Mean correlation between different channels of (n, C, h, w); 0 of a single one."""
+    covariance = torch.einsum("bcij,bdij->cd", planes, planes)
+    own, others = covariance.trace(), max(len(covariance) - 1, 1)
+    return float((covariance.sum() - own) / (others * own.clamp(min=TINY)))
 
 
 def _degrees(noise: Tensor) -> float:

@@ -34,6 +34,7 @@ def brightened(restored: Tensor, measured: Tensor) -> Tensor:
 
 def cell_medians(x: Tensor) -> Tensor:
     """Of every plane of (N, C, H, W), in cells of equal size: (N, C, h, w)."""
+    x = x.contiguous()  # of an expanded tensor torch 2.13 finds medians that are not there
     rows, columns = (_cuts(side) for side in x.shape[-2:])
     return torch.stack(
         [torch.stack([x[..., r, c].flatten(2).median(2).values for c in columns], dim=-1) for r in rows], dim=-2

@@ -35,6 +35,9 @@ pictures, whose noise it takes in part for texture, 0.03; white noise shows up t
 CERTAIN = 8.5 / 127.5
 """Level above which what is white is noise, though no colours show it: noise of all channels alike, as film grain and
 picture editors add it. The crispest of 350 clean photographs, thumbnails, have 8.1."""
+ALIKE = 0.85
+"""Correlation between the channels above which white noise is the same in all: added so it shows 0.88 and more at 10 of
+255, noise of each channel by itself up to 0.7 there, for the texture in it."""
 WEAKEST = 0.8 / 127.5
 """Level that the denoiser is told at least."""
 PART = 256
@@ -97,7 +100,7 @@ def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, Look]:
         return seen
     shown = parts(image)
     level = max(put_right(seen.found, weighed(WEIGHTS[seen.kind], seen.features)).sigma, WEAKEST)
-    levels = level * raised_for(seen.kind, image) * image.new_tensor(list(ASKED.values()))
+    levels = level * (raised(image) if seen.kind == GREY else 1.0) * image.new_tensor(list(ASKED.values()))
     rows = shown.repeat(len(levels), 1, 1, 1)
     answer = yield Query(rows, levels.repeat_interleave(len(shown)), step=0, total=1, estimate=image)
     check_finite(answer, 0, "what the denoiser answers")
@@ -134,12 +137,13 @@ def _noise(problem: Problem, seen: Look, b8: float, sigma: float, white: bool, n
     if problem.sigma_y > 0:
         return Noise(sigma, b8, white, clean=False, calls=seen.calls)
     clean = nothing and not (white and sigma > CERTAIN)
-    return Noise(sigma, b8, white, clean, seen.calls, raised_for(seen.kind, problem.measurement))
+    same = seen.kind == GREY or (white and seen.found.alike > ALIKE)
+    return Noise(sigma, b8, white, clean, seen.calls, raised(problem.measurement) if same else 1.0)
 
 
-def raised_for(kind: str, image: Tensor) -> float:
-    """The channels of a grey picture are one, and a denoiser takes them for several that have the same in common."""
-    return math.sqrt(image.shape[1]) if kind == GREY else 1.0
+def raised(image: Tensor) -> float:
+    """The factor for noise that channels share, which a denoiser takes for the mean of several, and so for weaker."""
+    return math.sqrt(image.shape[1])
 
 
 def _level(problem: Problem, white: bool, found: CameraNoise) -> float:

@@ -178,3 +178,10 @@ def test_a_megapixel_takes_less_than_a_second_of_one_core():
     found = estimate_camera_noise(noisy)
     assert time.process_time() - began < 1
     assert found.sigma == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize(("channels", "alike"), [(1, 1.0), (3, 0.0)])
+def test_how_far_the_channels_have_the_same_noise(channels, alike):
+    noisy = 0.3 * picture(192, 192) + 0.1 * noise(192, 192, 1, 0)[:, :channels]
+    assert estimate_camera_noise(noisy).alike == pytest.approx(alike, abs=0.1)
+    assert estimate_camera_noise(noisy[:, :1]).alike == 0

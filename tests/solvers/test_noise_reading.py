@@ -169,6 +169,7 @@ def test_strong_white_noise_of_all_channels_alike_is_found():
         found = asked(noisy)
         assert not found.clean and found.white
         assert found.sigma == pytest.approx(0.1, rel=0.1)
+        assert found.raised == in_blocks(noisy).raised == 3**0.5
         assert not in_blocks(noisy).clean
 
 
