@@ -62,16 +62,10 @@ def main() -> None:
     rows = []
     for camera in CAMERAS:
         pairs = [expose(camera, clean, seed) for seed, clean in enumerate(islice(crops, arguments.crops))]
-        rows.append(
-            {"noise": camera.name} | means([photographed(*pair, prior) for pair in pairs]) | {"crops": len(pairs)}
-        )
+        rows.append(row(camera.name, [photographed(*pair, prior) for pair in pairs]))
     for level in WHITE_LEVELS:
         cleans = list(islice(crops, arguments.crops))
-        rows.append(
-            {"noise": f"white, {level}"}
-            | means([whitened(clean, level, prior) for clean in cleans])
-            | {"crops": len(cleans)}
-        )
+        rows.append(row(f"white, {level}", [whitened(clean, level, prior) for clean in cleans]))
     for name, make in CLEAN.items():
         rows.append({"noise": name} | untouched(map(make, read(paths, 2 * arguments.side)), prior))
     settings = {key: getattr(arguments, key) for key in ("prior", "side", "crops", "first")}
@@ -87,9 +81,13 @@ def read(paths: Sequence[Path], side: int) -> Iterator[Tensor]:
         yield torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous() / 127.5 - 1
 
 
+def row(noise: str, found: Sequence[Row]) -> Row:
+    return {"noise": noise} | means(found) | {"crops": len(found)}
+
+
 def photographed(noisy: Tensor, truth: Tensor, prior: Prior) -> Row:
-    row = measured(noisy, truth, prior)
-    return row | {"best": max(row["fast"], *hindsight(noisy, truth, prior))}
+    found = measured(noisy, truth, prior)
+    return found | {"best": max(found["fast"], *hindsight(noisy, truth, prior))}
 
 
 def whitened(clean: Tensor, level: float, prior: Prior) -> Row:

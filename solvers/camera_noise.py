@@ -23,11 +23,6 @@ WINDOW = 8
 """Of b8."""
 LONGEST = 20.0
 """Largest b8 of a camera; what is correlated further is shading or texture."""
-TONED = 0.08
-"""What one channel leaves of the others in nine of ten blocks, of the deviation of all, up to which they are one: 0 in
-a grey picture, up to 0.085 in one that was toned and compressed; the noise of cameras has 0.09 and more, mostly 0.3."""
-ROUNDING = (2 / 255) ** 2 / 12
-"""Variance of what a file of 8 bits rounds off each channel."""
 MOST_GREY, LOST = 4.0, 1.0 / 127.5
 """Largest ratio of the level to that of the weaker difference of colour; the median of a simulated camera that blurs
 colours and compresses them is 3.5 to 4, that of others 1.2 to 3.3. Beyond it, it is texture that was found. A level
@@ -131,28 +126,14 @@ def directedness(grey: Tensor) -> float:
 
 def _least_colour(blocks: FlatBlocks) -> float:
     """Level of the weaker difference of colour where there is least of it; of grey in a grey picture."""
-    energies = _energies(blocks)
+    energies = blocks.colours.square().mean(2).T  # (C, B)
     levels = [
         limited(
             torch.stack([energy[chosen].mean() for chosen in flattest_of(energy, blocks.groups)]), blocks.brightness
         ).mean()
-        for energy in (energies[:1] if is_colourless(blocks) else energies[1:])
+        for energy in (energies[:1] if blocks.colourless else energies[1:])
     ]
     return float(torch.stack(levels).min().sqrt())
-
-
-def is_colourless(blocks: FlatBlocks) -> bool:
-    """Whether the channels are one measurement: of a grey picture, and, but for a curve, of a toned one."""
-    channels = blocks.residual.shape[1]
-    covariance = blocks.residual @ blocks.residual.mT / SIDE**2  # (B, C, C)
-    variances = torch.linalg.eigvalsh(covariance.cpu().double())  # (B, C), rising
-    rest = (variances[:, :-1].sum(1) - (channels - 1) * ROUNDING).clamp(min=0)
-    return bool((rest / variances.sum(1).clamp(min=TINY)).sqrt().quantile(0.9) <= TONED)
-
-
-def _energies(blocks: FlatBlocks) -> Tensor:
-    """Of grey and the differences of colour in the blocks, (C, B)."""
-    return blocks.colours.square().mean(2).T
 
 
 def _alike(planes: Tensor) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvers.camera_noise import CameraNoise, directedness, is_colourless, unevenness
+from solvers.camera_noise import CameraNoise, directedness, unevenness
 from solvers.flat_blocks import SIDE, FlatBlocks
 from solvers.noise_level import haar
 
@@ -26,7 +26,7 @@ PLANES = {COLOUR: {"red-blue": 1, "green": 2}, GREY: {"grey": 0}}
 
 
 def kind_of(blocks: FlatBlocks) -> str:
-    return GREY if is_colourless(blocks) else COLOUR
+    return GREY if blocks.colourless else COLOUR
 
 
 def block_features(blocks: FlatBlocks, found: CameraNoise) -> dict[str, float]:

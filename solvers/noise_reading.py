@@ -79,6 +79,11 @@ class Look:
     calls: int = 0
     """Of the denoiser."""
 
+    @property
+    def in_blocks(self) -> CameraNoise:
+        """`found`, put right by what the blocks show."""
+        return put_right(self.found, weighed(WEIGHTS[self.kind], self.features)) if self.features else self.found
+
 
 def read_noise(problem: Problem, reading: Reading | None = None) -> Generator[Query, Tensor, Noise]:
     """Of a picture, with one query, of two levels, where there is a reading; a level that the problem has is kept."""
@@ -99,7 +104,7 @@ def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, Look]:
     if not (asks and seen.features):
         return seen
     shown = parts(image)
-    level = max(put_right(seen.found, weighed(WEIGHTS[seen.kind], seen.features)).sigma, WEAKEST)
+    level = max(seen.in_blocks.sigma, WEAKEST)
     levels = level * (raised(image) if seen.kind == GREY else 1.0) * image.new_tensor(list(ASKED.values()))
     rows = shown.repeat(len(levels), 1, 1, 1)
     answer = yield Query(rows, levels.repeat_interleave(len(shown)), step=0, total=1, estimate=image)
@@ -126,7 +131,7 @@ def _starts(length: int, part: int) -> list[int]:
 
 def _by_blocks(problem: Problem, seen: Look) -> Noise:
     """Without a denoiser."""
-    found = put_right(seen.found, weighed(WEIGHTS[seen.kind], seen.features)) if seen.features else seen.found
+    found = seen.in_blocks
     white = found.neighbour < WHITE
     sigma = _level(problem, white, found)
     nothing = found.evidence <= CLEAN_EVIDENCE or sigma <= CLEAN or found.fine <= CLEAN_FINE

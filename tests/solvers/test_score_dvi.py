@@ -46,10 +46,6 @@ def task(noisy: Tensor, sigma_y: float = 0.0) -> Problem:
     return Problem(noisy, Identity(tuple(noisy.shape[1:])), sigma_y)
 
 
-def without_mode(settings: dict) -> dict:
-    return {name: value for name, value in settings.items() if name != "mode"}
-
-
 def solve(noisy: Tensor, sigma_y: float = 0.0, **params) -> Solution:
     return drive(score_dvi(task(noisy, sigma_y), ScoreDviParameters(**params), NoiseStream(0)), PRIOR.denoise)
 
@@ -198,9 +194,8 @@ def test_of_a_grey_picture_a_denoiser_is_told_the_level_of_one_measurement(lengt
         assert float(solution.noise_map.mean()) == pytest.approx(found.sigma)
     else:
         assert solution.settings["beta0"] == pytest.approx(KAPPA * found.told**2 * found.b8)
-        before = drive(
-            score_dvi_fast(task(noisy), FastSettings(**without_mode(solution.settings)), NoiseStream(0)), PRIOR.denoise
-        )
+        settings = settings_of(ScoreDviParameters(), task(noisy, sigma_y), found)
+        before = drive(score_dvi_fast(task(noisy), settings, NoiseStream(0)), PRIOR.denoise)
         assert torch.allclose(solution.noise_map, before.noise_map / raised)
 
 
