@@ -55,9 +55,11 @@ class Result(ResponseModel):
     """`data_residual`, `noise_sigma_estimated`, `known_pixels_equal`, `unknown_fraction`, `clipped_fraction`; with
     uncertainty `uncertainty_scale` and `uncertainty_rms`, its largest value and its root mean square on the 0 to 1
     scale, and `uncertainty_calibrated`, 1 where it was measured for the prior how far it is to be trusted. Of
-    `score_dvi`, `clean`: whether no noise was found, so that the picture came back as it was; `noise_b8`: how far the
-    noise is correlated, 64 times the variance of the mean of 8 x 8 pixels by that of a pixel, 1 for white noise;
-    `sweeps`, or `iterations` and `reruns`, or `steps`; `noise_map_scale` and `noise_map_rms`, as of the uncertainty."""
+    `score_dvi`, `clean`: whether no noise was found, so that the picture came back as it was; `noise_probability`: that
+    there is noise, where neither its level nor beta0 was given: below 1 only such a part of it is taken off;
+    `noise_b8`: how far the noise is correlated, 64 times the variance of the mean of 8 x 8 pixels by that of a pixel, 1
+    for white noise; `sweeps`, or `iterations` and `reruns`, or `steps`; `noise_map_scale` and `noise_map_rms`, as of
+    the uncertainty."""
     warnings: list[JobWarning] = []
 
 

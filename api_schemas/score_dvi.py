@@ -46,10 +46,13 @@ class ScoreDviParams(RequestModel):
     beta0: Annotated[float, Field(ge=1e-12, le=100)] | None = Field(
         None,
         description="rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]; "
-        "where absent, by the level of the noise and its correlation, or 0.01 in `diffusion`",
+        "where absent, by the level of the noise and its correlation, or 0.01 in `diffusion`. In `fast`, where it is "
+        "given, the picture is made by sweeps alone, whatever noise was found",
     )
     sweeps: Annotated[int, Field(ge=1, le=100)] | None = Field(
-        None, description="`fast`: most sweeps of two denoiser passes each; 12 where absent, or 4 for white noise"
+        None,
+        description="`fast`: most sweeps of two denoiser passes each; 12 where absent, or 4 for white noise. Where the "
+        "noise is correlated, two passes follow: over the picture as it came, and at a quarter of its size",
     )
     tolerance: Annotated[float, Field(ge=0, le=10)] | None = Field(
         None,

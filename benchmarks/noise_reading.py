@@ -1,11 +1,13 @@
 """Fit the weights of `solvers.noise_weights`: `python -m benchmarks.noise_reading --prior denoiser-v4`.
 
 Training photographs, enlarged and reduced, are taken by two kinds of simulated cameras: those of `benchmarks.cameras`
-at random settings, and those that denoisers are trained with; some get white noise, some are made grey. The errors of
-`estimate_camera_noise` are regressed on the features of the picture, and whether there was noise on those of the same
-pictures with and without it. A row for each noise: root mean squares of the errors of ln sigma and ln(sigma^2 b8) as
-estimated, put right by weights that have not seen the photograph, and by weights that have not seen the noise; and the
-share of the pictures with weak noise that is taken for clean, or of those without noise that is not.
+at random settings, and those that denoisers are trained with; some get white noise, some are made grey, and some have
+lost the noise of their colours, as to the filters of telephones. The errors of `estimate_camera_noise` are regressed on
+the features of the picture, and whether there was noise on those of the same pictures with and without it. A row for
+each noise: root mean squares of the errors of ln sigma and ln(sigma^2 b8) as estimated, put right by weights that have
+not seen the photograph, and by weights that have not seen the noise; and the share of the pictures with weak noise
+whose odds are those of clean ones, or of clean ones whose odds are not. The last row has that share of all pictures,
+and what it would be if the probabilities were right.
 
 With `--prior` the denoiser is asked and the weights are written into its folder. Without, those of the blocks alone are
 printed, to be copied into `solvers/noise_weights.py`.
@@ -41,8 +43,12 @@ SIDES = (160, 224, 320, 448)
 REDUCED, ENLARGED = 0.45, 2.5
 NOISES = {"camera": 0.6, "training camera": 0.3, "white": 0.1}
 """Share of each kind of noise."""
-MADE_GREY = 0.25
-"""Share of the photographs."""
+CLEANED = "of cleaned colours"
+"""Any of these, where the colours have lost it."""
+MADE_GREY, COLOURS_CLEANED = 0.25, 0.12
+"""Shares of the photographs."""
+MOST_LEFT = 0.3
+"""Of the noise of the colours that were cleaned."""
 WEAKEST = 0.8
 """Level on [0, 255] below which nothing is learnt of the noise."""
 LONGEST = 40.0
@@ -77,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.noise_reading", description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, nargs="+", default=[TRAIN / "open_photos", TRAIN / "bsds500"])
     parser.add_argument("--prior", help="denoiser of the service that is asked, and whose weights are written")
-    parser.add_argument("--pictures", type=int, default=4000)
+    parser.add_argument("--pictures", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     prior = served(arguments.prior) if arguments.prior else None
@@ -109,6 +115,8 @@ def taken_twice(path: Path, rng: random.Random, number: int, prior: Prior | None
     noisy, truth = taken(name, clean(path, rng), rng, number)
     if rng.random() < MADE_GREY:
         noisy, truth = grey(noisy), grey(truth)
+    elif rng.random() < COLOURS_CLEANED / (1 - MADE_GREY):
+        noisy, name = colours_cleaned(noisy, truth, MOST_LEFT * rng.random() ** 2), CLEANED
     noise, fold = noisy - truth, hash_of(path) % FOLDS
     seen, level = examined(noisy, prior), 127.5 * float(noise.std())
     if seen.features and level >= WEAKEST:
@@ -116,6 +124,12 @@ def taken_twice(path: Path, rng: random.Random, number: int, prior: Prior | None
     seen = examined(rng.choice([rounded(truth), compressed(truth, rng.randint(*QUALITIES))]), prior)
     if seen.features:
         yield Sample("clean", seen.kind, fold, seen.features, 0.0)
+
+
+def colours_cleaned(noisy: Tensor, truth: Tensor, left: float) -> Tensor:
+    """With so much of the noise in the differences of colour, and all of it in their mean."""
+    shared = (noisy - truth).mean(1, keepdim=True)
+    return rounded(truth + shared.lerp(noisy - truth, left))
 
 
 def examined(picture: Tensor, prior: Prior | None) -> Look:
@@ -214,7 +228,7 @@ def penalty(seen: Tensor) -> Tensor:
 def table(samples: Sequence[Sample]) -> list[Row]:
     rows = []
     folds = [fit([sample for sample in samples if sample.fold != fold]) for fold in range(FOLDS)]
-    for noise in NOISES:
+    for noise in (*NOISES, CLEANED):
         own = [sample for sample in samples if sample.noise == noise]
         if not own:
             continue
@@ -227,6 +241,9 @@ def table(samples: Sequence[Sample]) -> list[Row]:
         rows.append(row | {"mistaken": mistaken(weak, folds), "by others": mistaken(weak, [strange] * FOLDS)})
     cleans = [sample for sample in samples if not sample.level]
     rows.append({"noise": "clean", "pictures": len(cleans), "mistaken": mistaken(cleans, folds)})
+    odds = torch.tensor([applied(sample, folds).odds for sample in samples])
+    right = {"mistaken": mistaken(samples, folds), "expected": float((-odds.abs()).sigmoid().mean())}
+    rows.append({"noise": "all", "pictures": len(samples)} | right)
     return rows
 
 

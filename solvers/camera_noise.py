@@ -7,7 +7,7 @@ alone, and their autocovariance says how it is correlated.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -52,6 +52,13 @@ class CameraNoise:
     the [-1, 1] scale, over how uneven the grey of the flattest blocks is and how much it has a direction."""
     alike: float = 0.0
     """Correlation between the channels in the diagonal Haar band of the flattest blocks."""
+    excess: float = 0.0
+    """ln of what the blocks have over `sigma`, which the colours bound: of texture, or of noise in grey alone."""
+
+    @property
+    def unbounded(self) -> "CameraNoise":
+        """The same, whatever its colours show."""
+        return replace(self, sigma=self.sigma * math.exp(self.excess), excess=0.0)
 
 
 def estimate_camera_noise(image: Tensor) -> CameraNoise:
@@ -87,13 +94,13 @@ def camera_noise_of(blocks: FlatBlocks) -> CameraNoise:
     b8 = min(max(b8, 1.0), LONGEST)
     lowest = _lowest_mean(_degrees(noise), min(1.0, sum(map(len, blocks.flattest)) / len(blocks.residual) / FLAT))
     # The plane takes the lowest three of 256 frequencies, which hold b8 times their share
-    sigma = math.sqrt(float(blocks.variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)) * min(1.0, EVEN / uneven)
-    sigma = min(sigma, MOST_GREY * max(colour, LOST))
+    level = math.sqrt(float(blocks.variances.mean()) / lowest / (1 - 3 * b8 / SIDE**2)) * min(1.0, EVEN / uneven)
+    sigma = min(level, MOST_GREY * max(colour, LOST))
     neighbour = float(correlation[WINDOW - 1, WINDOW] + correlation[WINDOW, WINDOW - 1]) / 2
     diagonal = float(correlation[WINDOW, WINDOW] + correlation[WINDOW, WINDOW - 2]) / 2
     band = haar(noise)[3]  # (n, C, 8, 8)
     fine = sigma * math.sqrt(float(band.square().mean()))
-    return CameraNoise(sigma, b8, neighbour, diagonal, fine, evidence, _alike(band))
+    return CameraNoise(sigma, b8, neighbour, diagonal, fine, evidence, _alike(band), math.log(level / sigma))
 
 
 @cache

@@ -38,6 +38,8 @@ picture editors add it. The crispest of 350 clean photographs, thumbnails, have 
 ALIKE = 0.85
 """Correlation between the channels above which white noise is the same in all: added so it shows 0.88 and more at 10 of
 255, noise of each channel by itself up to 0.7 there, for the texture in it."""
+DOUBT = 0.03
+"""Probabilities this near to 0 and 1 are taken for 0 and 1."""
 WEAKEST = 0.8 / 127.5
 """Level that the denoiser is told at least."""
 PART = 256
@@ -54,8 +56,8 @@ class Noise:
     b8: float
     """See `CameraNoise`."""
     white: bool
-    clean: bool
-    """There is none that could be removed."""
+    probability: float = 1.0
+    """That there is any that could be removed; 0 and 1 where there is hardly a doubt."""
     calls: int = 0
     """Of the denoiser, that it took to see this."""
     raised: float = 1.0
@@ -65,6 +67,10 @@ class Noise:
     @property
     def told(self) -> float:
         return self.raised * self.sigma
+
+    @property
+    def clean(self) -> bool:
+        return self.probability == 0
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,8 @@ def read_noise(problem: Problem, reading: Reading | None = None) -> Generator[Qu
     error, white = weighed(weights, seen.features), seen.features["once lag 1"] < WHITE_RESIDUAL[seen.kind]
     read = put_right(seen.found, error)
     sigma = _level(problem, white, read)
-    nothing = error.odds < 0 or sigma <= CLEAN
-    return _noise(problem, seen, read.b8, sigma, white, nothing)
+    probability = 0.0 if sigma <= CLEAN else _probability(error.odds)
+    return _noise(problem, seen, read.b8, sigma, white, probability)
 
 
 def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, Look]:
@@ -135,15 +141,21 @@ def _by_blocks(problem: Problem, seen: Look) -> Noise:
     white = found.neighbour < WHITE
     sigma = _level(problem, white, found)
     nothing = found.evidence <= CLEAN_EVIDENCE or sigma <= CLEAN or found.fine <= CLEAN_FINE
-    return _noise(problem, seen, found.b8, sigma, white, nothing)
+    return _noise(problem, seen, found.b8, sigma, white, probability=float(not nothing))
 
 
-def _noise(problem: Problem, seen: Look, b8: float, sigma: float, white: bool, nothing: bool) -> Noise:
+def _noise(problem: Problem, seen: Look, b8: float, sigma: float, white: bool, probability: float) -> Noise:
     if problem.sigma_y > 0:
-        return Noise(sigma, b8, white, clean=False, calls=seen.calls)
-    clean = nothing and not (white and sigma > CERTAIN)
+        return Noise(sigma, b8, white, calls=seen.calls)
+    certain = white and sigma > CERTAIN
     same = seen.kind == GREY or (white and seen.found.alike > ALIKE)
-    return Noise(sigma, b8, white, clean, seen.calls, raised(problem.measurement) if same else 1.0)
+    factor = raised(problem.measurement) if same else 1.0
+    return Noise(sigma, b8, white, 1.0 if certain else probability, seen.calls, factor)
+
+
+def _probability(odds: float) -> float:
+    share = (1 + math.tanh(odds / 2)) / 2
+    return share if DOUBT < share < 1 - DOUBT else float(odds > 0)
 
 
 def raised(image: Tensor) -> float:
@@ -161,4 +173,9 @@ def _in_blocks(image: Tensor) -> Look:
         return Look(estimate_camera_noise(image))
     blocks = flat_blocks(image)
     found = camera_noise_of(blocks)
-    return Look(found) if found.sigma == 0 else Look(found, kind_of(blocks), block_features(blocks, found))
+    if found.sigma == 0:
+        return Look(found)
+    kind = kind_of(blocks, found)
+    if kind == GREY:
+        found = found.unbounded
+    return Look(found, kind, block_features(blocks, found, kind))

@@ -76,12 +76,12 @@ class Solution:
 Solver = Generator[Query, Tensor, Solution]
 
 
-def after(calls: int, solver: Solver) -> Solver:
-    """`solver`, whose queries count so many calls before its own."""
+def after(calls: int, solver: Solver, then: int = 0) -> Solver:
+    """`solver`, whose queries count so many calls before its own, and `then` so many."""
     try:
         query = next(solver)
         while True:
-            query = solver.send((yield replace(query, step=query.step + calls, total=query.total + calls)))
+            query = solver.send((yield replace(query, step=query.step + calls, total=query.total + calls + then)))
     except StopIteration as end:
         return end.value
 

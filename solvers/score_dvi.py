@@ -10,16 +10,15 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from solvers.checks import root_mean_square
-from solvers.development import brightened
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.noise import NoiseStream
 from solvers.noise_reading import Noise, read_noise
 from solvers.noise_weights import Reading
 from solvers.operators.identity import Identity
 from solvers.parameters import bounded, check_fields, check_mode
+from solvers.photograph import doubted, photograph_mean
 from solvers.query import Problem, Solution, Solver, after
-from solvers.score_dvi_fast import FastSettings, posterior_mean, score_dvi_fast
+from solvers.score_dvi_fast import FastSettings, posterior_mean
 from solvers.score_dvi_paper import PaperSettings, score_dvi_paper
 from solvers.symmetry import SYMMETRIES
 from solvers.weak_texture import weak_texture_sigma
@@ -33,9 +32,6 @@ Of 1, 1.4, 2 and 2.8 the best on training photographs through simulated cameras,
 WEIGHTS = ((18, 1.0), (35, 2.0))
 """lambda by sigma on [0, 255], constant beyond on either side. The paper's two larger values: less than 1 for weak
 noise was behind on training photographs that were enlarged and then taken by simulated cameras."""
-DEVIATION = 0.75
-"""Of the errors over what the sweeps say: with it nine of ten errors lie within 1.645 deviations, in the mean over the
-simulated cameras of `benchmarks.blindness` and 15 training photographs each; from 0.88 to 0.94 by camera."""
 WHITE_SWEEPS = 4
 """Eight passes, one under every symmetry."""
 PAPER_KAPPA = 0.75
@@ -94,45 +90,41 @@ def score_dvi(
     """Denoise the picture of `problem`, which must have one row. Raises ValueError for other operators than Identity.
 
     The noise's level is problem.sigma_y, or is read where that is 0; its correlation always is, with the help of the
-    denoiser where `reading` says how its answers are to be understood. A clean picture comes back as it is, unless
-    beta0 is given. In mode `fast` white noise is removed directly, and the sweeps of `score_dvi_fast` are for all other
-    noise, or wherever beta0 is given. Metrics of the solution: `noise_sigma` on the [-1, 1] scale, `noise_b8`, and how
-    many `sweeps`, `iterations` or `steps` it took.
+    denoiser where `reading` says how its answers are to be understood. A clean picture comes back as it is, and less is
+    taken off where that is in doubt. In mode `fast` white noise is removed directly, all other by `photograph_mean`;
+    beta0, where it is given, is a wish for sweeps alone, whatever was found. Metrics of the solution: `noise_sigma` on
+    the [-1, 1] scale, `noise_b8`, `noise_probability`, and how many `sweeps`, `iterations` or `steps` it took.
     """
     y = problem.measurement
     if not isinstance(problem.operator, Identity) or len(y) != 1:
         raise ValueError("ScoreDVI denoises one picture at a time")
     asks = problem.sigma_y == 0 or (params.beta0 is None and params.mode != "diffusion")
     found = yield from read_noise(problem, reading if asks else None)
-    metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8}
+    if params.beta0 is not None:
+        found = dataclasses.replace(found, white=False, probability=1.0)
+    metrics = {"noise_sigma": found.sigma, "noise_b8": found.b8, "noise_probability": found.probability}
     chosen = settings_of(params, problem, found)
     told = {"mode": params.mode, **dataclasses.asdict(chosen)}
-    if params.beta0 is None and found.clean:
+    if found.clean:
         return Solution(y, 0.0, metrics | {"sweeps": 0.0}, settings=told)
     match chosen:
         case PaperSettings() as settings:
             solver = score_dvi_paper(problem, settings, noise)
         case DiffusionSettings() as settings:
             solver = diffusion_vi(problem, settings, noise)
-        case settings if params.beta0 is None and found.white:
+        case settings if found.white:
             solver = posterior_mean(dataclasses.replace(problem, sigma_y=found.told), settings, noise)
         case settings:
-            solver = sweeps_of_photograph(problem, settings, noise)
+            solver = photograph_mean(problem, settings, found.told if params.beta0 is None else 0.0, noise)
     solution = yield from after(found.calls, solver)
+    if found.probability < 1:
+        solution = doubted(solution, y, found.probability)
     return dataclasses.replace(
         solution,
         metrics=metrics | solution.metrics,
         noise_map=None if solution.noise_map is None else solution.noise_map / found.raised,
         settings=told,
     )
-
-
-def sweeps_of_photograph(problem: Problem, settings: FastSettings, noise: NoiseStream) -> Solver:
-    """`score_dvi_fast`, and what that knows nothing of: that a camera bends noise and correlates it."""
-    solution = yield from score_dvi_fast(problem, settings, noise)
-    x = brightened(solution.x, problem.measurement)
-    residual, deviation = root_mean_square(problem.measurement - x), DEVIATION * solution.deviation
-    return dataclasses.replace(solution, x=x, data_residual=residual, deviation=deviation)
 
 
 def settings_of(params: ScoreDviParameters, problem: Problem, found: Noise) -> Settings:
@@ -147,7 +139,7 @@ def settings_of(params: ScoreDviParameters, problem: Problem, found: Noise) -> S
         case "diffusion":
             return DiffusionSettings(**given)
         case _:
-            sweeps = WHITE_SWEEPS if params.beta0 is None and found.white else FastSettings.sweeps
+            sweeps = WHITE_SWEEPS if found.white else FastSettings.sweeps
             chosen = {"beta0": KAPPA * energy, "prior_weight": prior_weight(found.told), "sweeps": sweeps}
             return FastSettings(**(chosen | given))
 

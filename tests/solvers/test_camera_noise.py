@@ -1,5 +1,6 @@
 """The level and the correlation of noise that was made to measure."""
 
+import math
 import time
 
 import pytest
@@ -104,6 +105,15 @@ def test_strong_grey_texture_everywhere_raises_the_level_of_weak_noise_only_so_f
     grey = 0.15 * torch.randn(1, 1, 96, 96, generator=torch.Generator().manual_seed(5))
     found = estimate_camera_noise(quantised(grey + 0.02 * noise(96, 96, 3, 2)))
     assert found.sigma < 4 * 0.02
+
+
+def test_where_the_colours_bound_the_level_it_is_said_by_how_much():
+    """It may be noise whose colours were cleaned."""
+    clean, shared = 0.6 * picture(192, 192), 0.1 * noise(192, 192, 5, 3)[:, :1]
+    found = estimate_camera_noise(quantised(clean + shared))
+    assert found.sigma < 0.5 * 0.1
+    assert found.sigma * math.exp(found.excess) == pytest.approx(0.1, rel=0.2)
+    assert estimate_camera_noise(quantised(clean + 0.1 * noise(192, 192, 5, 3))).excess == 0
 
 
 def test_grey_texture_does_not_hide_noise():

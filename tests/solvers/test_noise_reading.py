@@ -19,7 +19,7 @@ from solvers.camera_noise import camera_noise_of, estimate_camera_noise
 from solvers.drive import answer, converse
 from solvers.flat_blocks import flat_blocks
 from solvers.noise import NoiseStream
-from solvers.noise_features import COLOUR, GREY, block_features
+from solvers.noise_features import COLOUR, GREY, block_features, kind_of
 from solvers.noise_level import estimate_sigma
 from solvers.noise_reading import Noise, look, parts, read_noise
 from solvers.noise_weights import WEIGHTS, Reading, Weight
@@ -89,7 +89,9 @@ def asked(image: Tensor) -> Noise:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_feature_has_its_weights(kind):
     blocks = flat_blocks(KINDS[kind])
-    seen = block_features(blocks, camera_noise_of(blocks))
+    found = camera_noise_of(blocks)
+    assert kind_of(blocks, found) == kind
+    seen = block_features(blocks, found, kind)
     assert list(seen) == list(WEIGHTS[kind])
     assert all(math.isfinite(value) for value in seen.values())
 
@@ -120,7 +122,7 @@ def test_the_noise_of_cameras_is_read_better_and_its_level_better_still_with_a_d
             noisy, truth = expose(camera, clean, seed)
             energy = 64 * float(functional.avg_pool2d(noisy - truth, 8, 4).var())
             found = estimate_camera_noise(noisy), in_blocks(noisy), asked(noisy)
-            assert not found[-1].clean
+            assert found[-1].probability > 0.5
             energies.append([math.log(each.sigma**2 * each.b8 / energy) ** 2 for each in found])
             levels.append([math.log(each.sigma / float((noisy - truth).std())) ** 2 for each in found])
     estimated, by_blocks, by_denoiser = np.sqrt(np.mean(energies, axis=0))
@@ -141,7 +143,15 @@ def test_the_noise_of_grey_photographs_is_read_and_not_taken_for_texture():
             level, found = float((noisy - truth).std()), asked(noisy)
             assert found.sigma == pytest.approx(level, rel=0.4)
             assert in_blocks(noisy).sigma == pytest.approx(level, rel=0.4)
-            assert not (found.clean or found.white) or level < 2 / 127.5
+            assert (found.probability > 0.5 and not found.white) or level < 2 / 127.5
+
+
+def test_noise_whose_colours_were_cleaned_is_no_texture():
+    for clean in photographs():
+        shared = 0.1 * noise(*clean.shape[-2:], 5, 0)[:, :1]
+        found = asked(quantised(clean + shared))
+        assert found.probability > 0.5 and not found.white
+        assert found.sigma == pytest.approx(0.1, rel=0.4)
 
 
 @pytest.mark.parametrize("kind", ["tiny", "flat"])
@@ -242,11 +252,15 @@ def test_what_the_denoiser_shows_puts_level_and_b8_right():
     assert after.sigma**2 * after.b8 == pytest.approx(before.sigma**2 * before.b8 * math.exp(-0.5))
 
 
-@pytest.mark.parametrize(("odds", "clean"), [(0.1, False), (-0.1, True)])
-def test_the_odds_decide_whether_it_is_noise(odds, clean):
+@pytest.mark.parametrize(
+    ("odds", "probability"), [(9.0, 1.0), (0.0, 0.5), (-1.0, 1 / (1 + math.e)), (-9.0, 0.0), (-1e6, 0.0), (1e6, 1.0)]
+)
+def test_the_odds_decide_whether_it_is_noise(odds, probability):
+    """To which there are no doubts of a few percent."""
     how = reading(one=Weight(0.0, 0.0, odds))
-    assert read(NOISY, how).clean == clean
-    assert not read(NOISY, how, sigma_y=0.1).clean  # who gives a level wants it removed
+    assert read(NOISY, how).probability == pytest.approx(probability)
+    assert read(NOISY, how).clean == (probability == 0)
+    assert read(NOISY, how, sigma_y=0.1).probability == 1  # who gives a level wants it removed
 
 
 @pytest.mark.parametrize(("length", "white"), [(1, True), (5, False)])

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from priors.analytic import DenseGaussianPrior, GaussianPrior
-from solvers.development import brightened
 from solvers.diffusion_vi import DiffusionSettings, diffusion_vi
 from solvers.drive import drive
 from solvers.noise import NoiseStream
+from solvers.noise_features import COLOUR, residual_features
 from solvers.noise_level import estimate_sigma
 from solvers.noise_reading import Noise
+from solvers.noise_weights import WEIGHTS, Reading, Weight
 from solvers.operators import Identity, Mask
+from solvers.photograph import CALLS, doubted, photograph_mean
 from solvers.query import Problem, Solution
 from solvers.score_dvi import (
-    DEVIATION,
     KAPPA,
     PAPER_KAPPA,
     WHITE_SWEEPS,
@@ -33,13 +34,12 @@ from solvers.score_dvi_paper import PaperSettings, score_dvi_paper
 from solvers.weak_texture import weak_texture_sigma
 from tests.solvers.parts import psnr2, queries
 from tests.solvers.test_camera_noise import noise, true_b8
-from tests.solvers.test_development import developed, slopes
 from tests.solvers.test_noise_level import picture, quantised
 from tests.solvers.test_noise_reading import in_blocks
 
 PRIOR = GaussianPrior(0.25)
 TASK = Problem(torch.zeros(1, 3, 32, 32), Identity((3, 32, 32)), 0.0)
-FOUND = Noise(sigma=0.1, b8=6.0, white=False, clean=False)
+FOUND = Noise(sigma=0.1, b8=6.0, white=False)
 
 
 def task(noisy: Tensor, sigma_y: float = 0.0) -> Problem:
@@ -119,26 +119,63 @@ def test_what_is_given_is_kept():
 
 
 @pytest.mark.parametrize("beta0", [None, 0.05])
-def test_what_the_sweeps_know_nothing_of_is_added(beta0):
-    noisy = developed(slopes(128, 192) + 0.04 * noise(128, 192, 5, seed=1))
-    problem = task(noisy)
-    settings = settings_of(ScoreDviParameters(beta0=beta0), problem, in_blocks(noisy))
-    before = drive(score_dvi_fast(problem, settings, NoiseStream(0)), PRIOR.denoise)
-    after = solve(noisy, beta0=beta0)
-    assert torch.equal(after.x, brightened(before.x, noisy))
-    assert torch.equal(after.deviation, DEVIATION * before.deviation)
-    assert after.data_residual == pytest.approx(float((noisy - after.x).square().mean().sqrt()))
+def test_correlated_noise_is_that_of_a_photograph(beta0):
+    noisy = 0.6 * picture(96, 96) + 0.15 * noise(96, 96, 5, 0)
+    found, params = in_blocks(noisy), ScoreDviParameters(beta0=beta0)
+    told = found.told if beta0 is None else 0.0  # a wish for sweeps alone
+    settings = settings_of(params, task(noisy), found)
+    alone = drive(photograph_mean(task(noisy), settings, told, NoiseStream(0)), PRIOR.denoise)
+    solution = solve(noisy, beta0=beta0)
+    assert torch.equal(solution.x, alone.x) and torch.equal(solution.deviation, alone.deviation)
 
 
 @pytest.mark.parametrize("mode", ["white", "paper", "diffusion"])
-def test_to_all_but_the_sweeps_nothing_is_added(mode, monkeypatch):
-    monkeypatch.setattr("solvers.score_dvi.brightened", lambda restored, measured: pytest.fail("brightened"))
+def test_all_other_is_no_photograph(mode, monkeypatch):
+    monkeypatch.setattr("solvers.score_dvi.photograph_mean", lambda *_: pytest.fail("a photograph"))
     short = {
         "white": {"sweeps": 1},
         "paper": {"mode": "paper", "iterations": 2},
         "diffusion": {"mode": "diffusion", "steps": 2},
     }
     solve(0.6 * picture(96, 96) + 0.15 * noise(96, 96, 1, 0), **short[mode])
+
+
+def reading_that_finds(odds: float) -> Reading:
+    names = [*WEIGHTS[COLOUR], *residual_features(torch.ones(1, 3, 32, 32), 0.1, "once")]
+    names += residual_features(torch.ones(1, 3, 32, 32), 0.1, "twice")
+    return Reading({COLOUR: {name: Weight(0.0, 0.0, odds if name == "one" else 0.0) for name in names}})
+
+
+@pytest.mark.parametrize("length", [1, 5])
+@pytest.mark.parametrize("mode", ["fast", "paper", "diffusion"])
+def test_noise_in_doubt_is_taken_off_in_part(mode, length):
+    """As the mean of the picture as it is and of the picture without noise, by their probabilities."""
+    noisy = 0.6 * picture(96, 96) + 0.05 * noise(96, 96, length, 0)
+    short = {"fast": {}, "paper": {"iterations": 2}, "diffusion": {"steps": 2}}[mode]
+    params = ScoreDviParameters(mode, **short)
+    certain, doubtful, clean = (
+        drive(score_dvi(task(noisy), params, NoiseStream(0), reading_that_finds(odds)), PRIOR.denoise)
+        for odds in (9.0, -1.0, -9.0)
+    )
+    probability = doubtful.metrics["noise_probability"]
+    assert probability == pytest.approx(1 / (1 + math.e))
+    assert [certain.metrics["noise_probability"], clean.metrics["noise_probability"]] == [1.0, 0.0]
+    assert torch.equal(clean.x, noisy)
+    assert torch.allclose(doubtful.x, noisy.lerp(certain.x, probability), atol=1e-6)
+    if mode == "diffusion":
+        assert doubtful.deviation is None  # it has none, and a part of one would be none
+    else:
+        assert torch.equal(doubtful.deviation, doubted(certain, noisy, probability).deviation)
+
+
+def test_a_given_beta0_leaves_no_doubt():
+    noisy = 0.6 * picture(96, 96) + 0.05 * noise(96, 96, 5, 0)
+    params = ScoreDviParameters(beta0=0.05)
+    certain, clean = (
+        drive(score_dvi(task(noisy), params, NoiseStream(0), reading_that_finds(odds)), PRIOR.denoise)
+        for odds in (9.0, -9.0)
+    )
+    assert torch.equal(certain.x, clean.x) and clean.metrics["noise_probability"] == 1
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0, 0.5), (10.99, 0.5), (11.0, 1), (25.99, 1), (26.0, 2), (90, 2)])
@@ -208,17 +245,19 @@ def test_the_level_that_the_paper_goes_by_is_raised():
 
 def test_metrics_are_those_of_the_noise_and_of_the_solver():
     noisy = 0.6 * picture(32, 32) + 0.15 * noise(32, 32, 1, 0)
-    found = {"noise_sigma": 0.15, "noise_b8": in_blocks(noisy).b8}
+    found = {"noise_sigma": 0.15, "noise_b8": in_blocks(noisy).b8, "noise_probability": 1.0}
     assert solve(noisy, 0.15, mode="diffusion", steps=4).metrics == found | {"steps": 4.0}
 
 
 def test_correlated_noise_takes_sweeps():
     noisy = 0.6 * picture(96, 96) + 0.15 * noise(96, 96, 5, 0)
     asked, solution = queries(score_dvi(task(noisy), ScoreDviParameters(), NoiseStream(0)), PRIOR.denoise)
-    assert all(query.mean is not None for query in asked)
+    sweeps = asked[:-CALLS]
+    assert all(query.mean is not None for query in asked)  # priors on latents want it
     assert solution.metrics["noise_sigma"] == pytest.approx(0.15, rel=0.3)
     assert solution.metrics["noise_b8"] > 4
-    assert solution.metrics["sweeps"] == len(asked)
+    assert solution.metrics["sweeps"] == len(sweeps)
+    assert [query.step for query in asked] == list(range(len(asked)))
 
 
 def test_white_noise_is_removed_directly():
