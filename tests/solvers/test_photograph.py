@@ -17,7 +17,7 @@ from solvers.drive import drive
 from solvers.noise import NoiseStream
 from solvers.noise_reading import WEAKEST
 from solvers.operators import Identity
-from solvers.photograph import DEVIATION, DIRECT, TOLD, doubted, photograph_mean, resized
+from solvers.photograph import DEVIATION, DIRECT, TOLD, UNTOUCHED, doubted, photograph_mean, resized
 from solvers.query import Problem, Query, Solution, SolverDiverged
 from solvers.score_dvi import KAPPA, prior_weight
 from solvers.score_dvi_fast import FastSettings, score_dvi_fast
@@ -124,14 +124,17 @@ def test_the_mean_is_nearer_to_photographs_than_the_sweeps():
     assert sum(gains) / len(gains) > 0.2
 
 
-def test_moments_of_a_picture_that_may_be_as_it_is():
-    """Against draws."""
+@pytest.mark.parametrize(("probability", "removed"), [(0.3, 0.003), (0.3, 0.7), (0.7, 0.7)])
+def test_moments_of_a_picture_that_may_be_as_it_is(probability, removed):
+    """Against draws; and what is rather clean changes by no half of a level of 255."""
     rng = torch.Generator().manual_seed(0)
-    y, x, probability = torch.tensor(0.5), torch.tensor(-0.2), 0.3
-    restored = x + 0.3 * torch.randn(200_000, generator=rng)
+    y, x = torch.tensor(0.5), torch.tensor(0.5 - removed)
+    restored = x + 0.3 * removed * torch.randn(200_000, generator=rng)
     draws = restored.where(torch.rand(200_000, generator=rng) < probability, y)
-    found = doubted(Solution(x, 0.7, deviation=torch.tensor(0.3)), y, probability)
-    assert float(found.x) == pytest.approx(float(draws.mean()), abs=0.005)
-    assert float(found.deviation) == pytest.approx(float(draws.std()), rel=0.01)
-    assert found.data_residual == pytest.approx(0.3 * 0.7)
-    assert doubted(Solution(x, 0.7), y, probability).deviation is None
+    found = doubted(Solution(x, removed, deviation=torch.tensor(0.3 * removed)), y, probability)
+    bound = UNTOUCHED if probability < 0.5 else 2.0
+    assert float(y - found.x) == pytest.approx(min(probability * removed, bound), rel=1e-3)
+    error = (draws - found.x).square().mean().sqrt()  # to what is true, from what is answered
+    assert float(found.deviation) == pytest.approx(float(error), rel=0.01)
+    assert found.data_residual == pytest.approx(float(y - found.x), rel=1e-3)
+    assert doubted(Solution(x, removed), y, probability).deviation is None

@@ -155,10 +155,10 @@ def test_noise_in_doubt_is_taken_off_in_part(mode, length):
     params = ScoreDviParameters(mode, **short)
     certain, doubtful, clean = (
         drive(score_dvi(task(noisy), params, NoiseStream(0), reading_that_finds(odds)), PRIOR.denoise)
-        for odds in (9.0, -1.0, -9.0)
+        for odds in (9.0, 1.0, -9.0)
     )
     probability = doubtful.metrics["noise_probability"]
-    assert probability == pytest.approx(1 / (1 + math.e))
+    assert probability == pytest.approx(math.e / (1 + math.e))
     assert [certain.metrics["noise_probability"], clean.metrics["noise_probability"]] == [1.0, 0.0]
     assert torch.equal(clean.x, noisy)
     assert torch.allclose(doubtful.x, noisy.lerp(certain.x, probability), atol=1e-6)
