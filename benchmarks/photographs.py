@@ -43,6 +43,8 @@ from solvers.score_dvi import MODES, ScoreDviParameters, score_dvi
 EVAL = Path(__file__).parents[2] / "shared" / "data" / "eval"
 CPU = torch.device("cpu")
 INTERVAL = "90 % interval"
+WHOLE = 32
+"""What sides are a multiple of: four times the 8 of the networks."""
 
 
 def main() -> None:
@@ -89,18 +91,22 @@ def convert(path: Path, models_dir: Path) -> Prior:
 
 
 def read_pairs(folder: Path, every: int, side: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Noisy picture and reference, (1, 3, H, W) on [-1, 1] each, whole for every network."""
+    """Noisy picture and reference, (1, 3, H, W) on [-1, 1] each."""
     for path in sorted(folder.glob("*_real.png"))[::every]:
         noisy, truth = read_image(path, side), read_image(path.with_name(path.name.replace("_real", "_mean")), side)
-        height, width = (size // 8 * 8 for size in noisy.shape[-2:])
-        yield noisy[..., :height, :width], truth[..., :height, :width]
+        yield whole(noisy), whole(truth)
+
+
+def whole(picture: Tensor) -> Tensor:
+    """So much of it as every network takes, at a quarter of its size, too."""
+    height, width = (size // WHOLE * WHOLE for size in picture.shape[-2:])
+    return picture[..., :height, :width]
 
 
 def whitened(folder: Path, every: int, side: int, level: float, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Clean pictures with white noise of `level` on [0, 255], not rounded, and as they are."""
     for number, path in enumerate(photographs(folder)[::every]):
-        clean = read_image(path, side)
-        clean = clean[..., : clean.shape[-2] // 8 * 8, : clean.shape[-1] // 8 * 8]
+        clean = whole(read_image(path, side))
         yield clean + level / 127.5 * NoiseStream(seed + number).normal(0, like=clean), clean
 
 

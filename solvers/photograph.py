@@ -59,13 +59,15 @@ def direct_way(y: Tensor, swept: Solution, told: float, calls: int) -> Generator
     small = tuple(min(side, max(SMALLEST, round(side / REDUCED))) for side in size)
     removed = y - swept.x
     left = root_mean_square(resized(removed, small)) / max(root_mean_square(removed), TINY)  # of noise in a smaller y
-    answers = []
-    for shown, clean, level in ((y, swept.x, TOLD * told), (resized(y, small), resized(swept.x, small), left * told)):
-        levels, step = y.new_full((1,), max(level, WEAKEST)), calls + len(answers)
-        query = Query(shown, levels, step, calls + CALLS, swept.x, swept.data_residual, lambda clean=clean: clean)
-        answers.append((yield query))
-        check_finite(answers[-1], step, "the denoised image")
-    direct, coarse = answers
+
+    def ask(shown: Tensor, clean: Tensor, level: float, step: int) -> Generator[Query, Tensor, Tensor]:
+        sigma = y.new_full((1,), max(level, WEAKEST))
+        answer = yield Query(shown, sigma, step, calls + CALLS, swept.x, swept.data_residual, lambda: clean)
+        check_finite(answer, step, "the denoised image")
+        return answer
+
+    direct = yield from ask(y, swept.x, TOLD * told, calls)
+    coarse = yield from ask(resized(y, small), resized(swept.x, small), left * told, calls + 1)
     return direct + resized(coarse - resized(direct, small), size)
 
 
