@@ -91,8 +91,9 @@ def score_dvi(
 
     The noise's level is problem.sigma_y, or is read where that is 0; its correlation always is, with the help of the
     denoiser where `reading` says how its answers are to be understood. A clean picture comes back as it is, and less is
-    taken off where that is in doubt. In mode `fast` white noise is removed directly, all other by `photograph_mean`;
-    beta0, where it is given, is a wish for sweeps alone, whatever was found. Metrics of the solution: `noise_sigma` on
+    taken off where that is in doubt. In mode `fast` white noise is removed directly, all other by `photograph_mean`,
+    the direct way of which is for denoisers that have a reading: to others the noise of a camera may be a picture.
+    A beta0 that is given is a wish for sweeps alone, whatever was found. Metrics of the solution: `noise_sigma` on
     the [-1, 1] scale, `noise_b8`, `noise_probability`, and how many `sweeps`, `iterations` or `steps` it took.
     """
     y = problem.measurement
@@ -115,7 +116,8 @@ def score_dvi(
         case settings if found.white:
             solver = posterior_mean(dataclasses.replace(problem, sigma_y=found.told), settings, noise)
         case settings:
-            solver = photograph_mean(problem, settings, found.told if params.beta0 is None else 0.0, noise)
+            direct = reading is not None and params.beta0 is None
+            solver = photograph_mean(problem, settings, found.told if direct else 0.0, noise)
     solution = yield from after(found.calls, solver)
     if found.probability < 1:
         solution = doubted(solution, y, found.probability)
