@@ -58,7 +58,8 @@ class CameraNoise:
     @property
     def unbounded(self) -> "CameraNoise":
         """The same, whatever its colours show."""
-        return replace(self, sigma=self.sigma * math.exp(self.excess), excess=0.0)
+        factor = math.exp(self.excess)
+        return replace(self, sigma=factor * self.sigma, fine=factor * self.fine, excess=0.0)
 
 
 def estimate_camera_noise(image: Tensor) -> CameraNoise:
