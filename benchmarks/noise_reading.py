@@ -10,7 +10,8 @@ whose odds are those of clean ones, or of clean ones whose odds are not. The las
 and what it would be if the probabilities were right.
 
 With `--prior` the denoiser is asked and the weights are written into its folder. Without, those of the blocks alone are
-printed, to be copied into `solvers/noise_weights.py`.
+printed, to be copied into `solvers/noise_weights.py`; noise that is in grey alone is left out, then, for blocks do not
+tell it from texture.
 """
 
 import argparse
@@ -93,7 +94,8 @@ def main() -> None:
         for number in range(arguments.pictures)
         for sample in taken_twice(rng.choice(rng.choice(folders)), rng, number, prior)
     ]
-    kinds = {kind: [sample for sample in samples if sample.kind == kind] for kind in (COLOUR, GREY)}
+    known = [sample for sample in samples if prior or sample.noise != CLEANED]
+    kinds = {kind: [sample for sample in known if sample.kind == kind] for kind in (COLOUR, GREY)}
     settings = {key: getattr(arguments, key) for key in ("prior", "pictures", "seed")}
     if prior:
         settings["weights"] = prior.info.digest
