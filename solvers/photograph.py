@@ -57,17 +57,17 @@ def direct_way(y: Tensor, swept: Solution, told: float, calls: int) -> Generator
     """What the denoiser makes of `y`, its coarse parts as it makes them of a smaller `y`. calls: made before."""
     size = y.shape[-2:]
     small = tuple(min(side, max(SMALLEST, round(side / REDUCED))) for side in size)
-    removed = y - swept.x
-    left = root_mean_square(resized(removed, small)) / max(root_mean_square(removed), TINY)  # of noise in a smaller y
+    shown, clean = resized(y, small), resized(swept.x, small)
+    left = root_mean_square(shown - clean) / max(swept.data_residual, TINY)  # of the noise, where it is smaller
 
-    def ask(shown: Tensor, clean: Tensor, level: float, step: int) -> Generator[Query, Tensor, Tensor]:
+    def ask(x: Tensor, mean: Tensor, level: float, step: int) -> Generator[Query, Tensor, Tensor]:
         sigma = y.new_full((1,), max(level, WEAKEST))
-        answer = yield Query(shown, sigma, step, calls + CALLS, swept.x, swept.data_residual, lambda: clean)
+        answer = yield Query(x, sigma, step, calls + CALLS, swept.x, swept.data_residual, lambda: mean)
         check_finite(answer, step, "the denoised image")
         return answer
 
     direct = yield from ask(y, swept.x, TOLD * told, calls)
-    coarse = yield from ask(resized(y, small), resized(swept.x, small), left * told, calls + 1)
+    coarse = yield from ask(shown, clean, left * told, calls + 1)
     return direct + resized(coarse - resized(direct, small), size)
 
 
@@ -82,7 +82,7 @@ def doubted(solution: Solution, y: Tensor, probability: float) -> Solution:
     """
     removed, part = y - solution.x, probability
     if probability < 0.5:
-        part = min(probability, UNTOUCHED / max(root_mean_square(removed), TINY))
+        part = min(probability, UNTOUCHED / max(solution.data_residual, TINY))
     x, deviation = y - part * removed, solution.deviation
     if deviation is not None:
         spread = probability * (1 - part) ** 2 + (1 - probability) * part**2
