@@ -26,9 +26,16 @@ class Processes:
             crops = f"has not a crop of {largest} px for each of {self.count} processes"
             raise TrainingError(f"--batch-pixels {config.batch_pixels} {crops}")
 
-    def share(self, network: nn.Module) -> nn.Module:
-        """The network whose gradients are the mean over all processes."""
-        return self.accelerator.prepare_model(network) if self.accelerator else network
+    def average_gradients(self, network: nn.Module) -> None:
+        """Over all processes, in one message.
+
+        Not by DistributedDataParallel: accelerate keeps each network that it wraps, and so the process group (`leave`).
+        """
+        if self.accelerator:
+            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            mean = self.accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+            for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view(gradient.shape))
 
     def rows(self, count: int) -> range:
         """The rows of a batch that are this process's."""
@@ -43,7 +50,8 @@ class Processes:
         return self.mean(torch.tensor(float(flag), device=self.device)) > 0 if self.accelerator else flag
 
     def leave(self) -> None:
-        """At the end of the run."""
+        """At the end of the run. No thread of the process group is left: one that frees a tensor while the interpreter
+        is taken down aborts the process (pytorch/pytorch#179291)."""
         if self.accelerator:
             self.accelerator.end_training()
 
@@ -63,6 +71,8 @@ def _accelerated(config: TrainingConfig) -> Processes:
         raise TrainingError("several processes need accelerate: pip install 'rediffuse[training]'") from error
     if config.device not in ("auto", "cpu"):
         raise TrainingError(f"--device {config.device}: of several processes each has its own, say auto or cpu")
+    import torch._dynamo  # noqa: F401  imported once there is a group, as by diffusers, it keeps that for good
+
     on_cpu = training_device(config.device).type == "cpu"  # accelerate joins no processes on a CPU unless told
     accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")  # `Objective` has its own autocast
     return Processes(accelerator.device, accelerator)

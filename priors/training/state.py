@@ -37,9 +37,7 @@ class Training:
         self.weights, self.network = self.objective.build()
         self.source = start_from(self.objective, self.weights) if config.start_from and not checkpoint else ""
         self.weights.to(processes.device, memory_format=torch.channels_last)
-        self.shared = processes.share(self.network)
-        if config.compile:
-            self.shared = torch.compile(self.shared)
+        self.trained = torch.compile(self.network) if config.compile else self.network
         self.average = EMAModel(self.weights.parameters(), decay=config.ema_decay, use_ema_warmup=True, power=3 / 4)
         self.average.to(processes.device)
         self.optimiser = torch.optim.AdamW(self.weights.parameters(), config.learning_rate, weight_decay=0.0)
@@ -54,13 +52,14 @@ class Training:
         Raises TrainingError, before it touches the weights, for a gradient that is not finite."""
         config, processes = self.config, self.processes
         clean = self.feed[self.step].to(processes.device, memory_format=torch.channels_last)
-        losses = self.objective.losses(self.shared, clean, *self._noise())
+        losses = self.objective.losses(self.trained, clean, *self._noise())
         # the mean over all processes of this is the mean over all crops, also where the shares are not of one size
         loss = losses.sum() * (processes.count / config.batch_at(self.step))
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate_at(self.step)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        processes.average_gradients(self.weights)
         if not nn.utils.clip_grad_norm_(self.weights.parameters(), config.clip_norm).isfinite():
             raise TrainingError(f"the gradient of step {self.step} is not finite: try a lower --learning-rate")
         self.optimiser.step()
