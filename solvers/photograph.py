@@ -16,7 +16,7 @@ from solvers.checks import check_finite, root_mean_square
 from solvers.development import brightened
 from solvers.noise import NoiseStream
 from solvers.noise_reading import WEAKEST
-from solvers.query import Problem, Query, Solution, Solver, after
+from solvers.query import Problem, Query, Solution, Solver, after, saying
 from solvers.score_dvi_fast import FastSettings, score_dvi_fast
 
 DIRECT = 1 / 3
@@ -75,16 +75,28 @@ def resized(x: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(x, size, mode="bicubic", antialias=True)
 
 
-def doubted(solution: Solution, y: Tensor, probability: float) -> Solution:
-    """Moments of a picture that is `y` itself unless it has noise, and `solution`'s if so. The noise map is of then.
+def doubted(solver: Solver, y: Tensor, probability: float) -> Solver:
+    """Moments of a picture that is `y` itself unless it has noise, and `solver`'s if so. The noise map is of then.
 
     Of a picture that is rather clean no more than `UNTOUCHED` is taken off.
     """
-    removed, part = y - solution.x, probability
-    if probability < 0.5:
-        part = min(probability, UNTOUCHED / max(solution.data_residual, TINY))
-    x, deviation = y - part * removed, solution.deviation
+
+    def part(residual: float) -> float:
+        return probability if probability >= 0.5 else min(probability, UNTOUCHED / max(residual, TINY))
+
+    def shown(query: Query) -> Query:
+        if query.estimate is None or query.data_residual is None:
+            return query
+        taken = part(query.data_residual)
+        return dataclasses.replace(
+            query, estimate=y.lerp(query.estimate, taken), data_residual=taken * query.data_residual
+        )
+
+    solution = yield from saying(solver, shown)
+    removed, taken, deviation = y - solution.x, part(solution.data_residual), solution.deviation
     if deviation is not None:
-        spread = probability * (1 - part) ** 2 + (1 - probability) * part**2
+        spread = probability * (1 - taken) ** 2 + (1 - probability) * taken**2
         deviation = (probability * deviation.square() + spread * removed.square()).sqrt()
-    return dataclasses.replace(solution, x=x, data_residual=part * solution.data_residual, deviation=deviation)
+    return dataclasses.replace(
+        solution, x=y - taken * removed, data_residual=taken * solution.data_residual, deviation=deviation
+    )

@@ -76,14 +76,19 @@ class Solution:
 Solver = Generator[Query, Tensor, Solution]
 
 
-def after(calls: int, solver: Solver, then: int = 0) -> Solver:
-    """`solver`, whose queries count so many calls before its own, and `then` so many."""
+def saying(solver: Solver, change: Callable[[Query], Query]) -> Solver:
+    """`solver`, with something else in its queries."""
     try:
         query = next(solver)
         while True:
-            query = solver.send((yield replace(query, step=query.step + calls, total=query.total + calls + then)))
+            query = solver.send((yield change(query)))
     except StopIteration as end:
         return end.value
+
+
+def after(calls: int, solver: Solver, then: int = 0) -> Solver:
+    """`solver`, whose queries count so many calls before its own, and `then` so many."""
+    return saying(solver, lambda query: replace(query, step=query.step + calls, total=query.total + calls + then))
 
 
 class SolverDiverged(Exception):

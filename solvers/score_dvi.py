@@ -33,7 +33,7 @@ WEIGHTS = ((18, 1.0), (35, 2.0))
 """lambda by sigma on [0, 255], constant beyond on either side. The paper's two larger values: less than 1 for weak
 noise was behind on training photographs that were enlarged and then taken by simulated cameras."""
 WHITE_SWEEPS = 4
-"""Eight passes, one under every symmetry."""
+"""Eight passes, two under each of four symmetries."""
 PAPER_KAPPA = 0.75
 """The same of the paper's networks. Its beta0 for three data sets are those of 0.64, 1.10 and 1.62 with noise as
 `estimate_camera_noise` finds it; what is put right in that is 1.3 times as much energy on CC and on SIDD."""
@@ -118,9 +118,9 @@ def score_dvi(
         case settings:
             direct = reading is not None and params.beta0 is None
             solver = photograph_mean(problem, settings, found.told if direct else 0.0, noise)
-    solution = yield from after(found.calls, solver)
     if found.probability < 1:
-        solution = doubted(solution, y, found.probability)
+        solver = doubted(solver, y, found.probability)
+    solution = yield from after(found.calls, solver)
     return dataclasses.replace(
         solution,
         metrics=metrics | solution.metrics,

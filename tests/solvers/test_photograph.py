@@ -18,7 +18,7 @@ from solvers.noise import NoiseStream
 from solvers.noise_reading import WEAKEST
 from solvers.operators import Identity
 from solvers.photograph import DEVIATION, DIRECT, TOLD, UNTOUCHED, doubted, photograph_mean, resized
-from solvers.query import Problem, Query, Solution, SolverDiverged
+from solvers.query import Problem, Query, Solution, Solver, SolverDiverged
 from solvers.score_dvi import KAPPA, prior_weight
 from solvers.score_dvi_fast import FastSettings, score_dvi_fast
 from tests.solvers.parts import psnr2, queries
@@ -124,6 +124,11 @@ def test_the_mean_is_nearer_to_photographs_than_the_sweeps():
     assert sum(gains) / len(gains) > 0.2
 
 
+def found_at_once(solution: Solution) -> Solver:
+    yield from ()
+    return solution
+
+
 @pytest.mark.parametrize(("probability", "removed"), [(0.3, 0.003), (0.3, 0.7), (0.7, 0.7)])
 def test_moments_of_a_picture_that_may_be_as_it_is(probability, removed):
     """Against draws; and what is rather clean changes by no half of a level of 255."""
@@ -131,10 +136,25 @@ def test_moments_of_a_picture_that_may_be_as_it_is(probability, removed):
     y, x = torch.tensor(0.5), torch.tensor(0.5 - removed)
     restored = x + 0.3 * removed * torch.randn(200_000, generator=rng)
     draws = restored.where(torch.rand(200_000, generator=rng) < probability, y)
-    found = doubted(Solution(x, removed, deviation=torch.tensor(0.3 * removed)), y, probability)
+    found = queries(
+        doubted(found_at_once(Solution(x, removed, deviation=torch.tensor(0.3 * removed))), y, probability),
+        PRIOR.denoise,
+    )[1]
     bound = UNTOUCHED if probability < 0.5 else 2.0
     assert float(y - found.x) == pytest.approx(min(probability * removed, bound), rel=1e-3)
     error = (draws - found.x).square().mean().sqrt()  # to what is true, from what is answered
     assert float(found.deviation) == pytest.approx(float(error), rel=0.01)
     assert found.data_residual == pytest.approx(float(y - found.x), rel=1e-3)
-    assert doubted(Solution(x, removed), y, probability).deviation is None
+    assert queries(doubted(found_at_once(Solution(x, removed)), y, probability), PRIOR.denoise)[1].deviation is None
+
+
+@pytest.mark.parametrize("probability", [0.2, 0.8])
+def test_in_doubt_a_preview_shows_no_more_taken_off_than_the_result_will(probability):
+    sweeps = partial(score_dvi_fast, problem(NOISY), FastSettings(0.05, 1.0, sweeps=3, tolerance=0.0))
+    certain, _ = queries(sweeps(NoiseStream(0)), PRIOR.denoise)
+    asked, _ = queries(doubted(sweeps(NoiseStream(0)), NOISY, probability), PRIOR.denoise)
+    for query, before in zip(asked[1:], certain[1:], strict=True):
+        assert torch.equal(query.x, before.x)
+        most = UNTOUCHED if probability < 0.5 else probability * before.data_residual
+        assert query.data_residual == pytest.approx(most)
+        assert float((NOISY - query.estimate).square().mean().sqrt()) == pytest.approx(most, rel=1e-4)

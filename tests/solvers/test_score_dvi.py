@@ -16,7 +16,7 @@ from solvers.noise_level import estimate_sigma
 from solvers.noise_reading import Noise, read_noise
 from solvers.noise_weights import WEIGHTS, Reading, Weight
 from solvers.operators import Identity, Mask
-from solvers.photograph import doubted, photograph_mean
+from solvers.photograph import photograph_mean
 from solvers.query import Problem, Solution
 from solvers.score_dvi import (
     KAPPA,
@@ -168,7 +168,8 @@ def test_noise_in_doubt_is_taken_off_in_part(mode, length):
     if mode == "diffusion":
         assert doubtful.deviation is None  # it has none, and a part of one would be none
     else:
-        assert torch.equal(doubtful.deviation, doubted(certain, noisy, probability).deviation)
+        variance = certain.deviation.square() + (1 - probability) * (noisy - certain.x).square()
+        assert torch.allclose(doubtful.deviation, (probability * variance).sqrt(), rtol=1e-4)
 
 
 def test_a_given_beta0_leaves_no_doubt():
