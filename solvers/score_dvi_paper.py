@@ -37,6 +37,8 @@ from solvers.tiles import Tile, blend, tiles
 
 FAILED = 0.05
 """Mean of s on [0, 1] above which a run has failed."""
+RUNS = 2
+"""Of a tile at most: one that has failed is repeated, and the surer one is kept."""
 KEPT = 0.9
 """Of the average, at every iteration."""
 WEIGHTS_DRAW = 1
@@ -81,6 +83,7 @@ class Course:
     """(1, C, H, W) on [-1, 1]."""
     estimate: Tensor
     total: int
+    """Calls, as if every tile to come had to be trained twice: what is left may become less, never more."""
     step: int = 0
     reruns: int = 0
 
@@ -137,13 +140,15 @@ def score_dvi_paper(problem: Problem, settings: PaperSettings, noise: NoiseStrea
     y = problem.measurement
     check_finite(y, 0, "the measurement")
     parts = tiles(*y.shape[-2:], settings.tile, settings.overlap)
-    course = Course(y, y.clone(), len(parts) * settings.iterations * settings.components)
+    calls = settings.iterations * settings.components
+    course = Course(y, y.clone(), RUNS * len(parts) * calls)
     fits: list[tuple[Tile, Fit]] = []
     for tile in parts:
         fit = yield from _run(tile, settings, noise, course)
-        if fit.spread > FAILED:
+        if fit.spread <= FAILED:
+            course.total -= calls
+        else:
             course.reruns += 1
-            course.total += settings.iterations * settings.components
             again = yield from _run(tile, settings, noise, course)
             fit = min(fit, again, key=lambda found: found.spread)
         fits.append((tile, fit))

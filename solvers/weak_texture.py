@@ -44,19 +44,20 @@ TINY = 1e-30
 
 
 def weak_texture_sigma(image: Tensor) -> float | None:
-    """Standard deviation of the noise of `image`, (1, C, H, W), on its own scale, from its 16 C planes.
+    """Standard deviation of the noise of `image`, (1, C, H, W) on the [-1, 1] scale, from its 16 C planes.
 
     None for a picture below some 150 pixels a side, whose planes are too small to tell.
     """
     height, width = (size // SPLIT for size in image.shape[-2:])
     if min(height, width) < SIDE or (height - SIDE + 1) * (width - SIDE + 1) < FEWEST:
         return None
-    planes = functional.pixel_unshuffle(image[..., : SPLIT * height, : SPLIT * width].float(), SPLIT)[0]
-    return math.sqrt(sum(plane_variance(plane) for plane in planes) / len(planes))
+    light = (image[..., : SPLIT * height, : SPLIT * width].float() + 1) / 2  # the curve begins at black
+    planes = functional.pixel_unshuffle(light, SPLIT)[0]
+    return 2 * math.sqrt(sum(plane_variance(plane) for plane in planes) / len(planes))
 
 
 def plane_variance(plane: Tensor) -> float:
-    """Of the noise of one plane, (H, W) of 7 pixels a side and more."""
+    """Of the noise of one plane, (H, W) on [0, 1] of 7 pixels a side and more."""
     count = math.prod(size - SIDE + 1 for size in plane.shape)
     stride = math.ceil(math.sqrt(count / MOST))
     patches = functional.unfold(plane[None, None], SIDE, stride=stride)[0].T.double()  # (P, 49)

@@ -51,7 +51,17 @@ def test_a_picture_is_read_at_every_fourth_pixel():
     """Where white noise goes by unseen, and neighbours that are alike are not."""
     noise = 10 / 255 * white(1, 1, 40, 40).repeat_interleave(4, 2).repeat_interleave(4, 3)
     image = 0.5 + noise + torch.zeros(1, 1, 160, 160)
-    assert weak_texture_sigma(image) == pytest.approx(plane_variance(image[0, 0, ::4, ::4]) ** 0.5, rel=1e-5)
+    level = plane_variance(image[0, 0, ::4, ::4]) ** 0.5
+    assert weak_texture_sigma(2 * image - 1) == pytest.approx(2 * level, rel=1e-4)
+
+
+def test_the_curve_begins_at_black():
+    """Noise in proportion to the light, all of it below the middle of the scale."""
+    light = torch.linspace(0.02, 0.48, 512).expand(1, 1, 512, 512)
+    noisy = light + 0.2 * light * white(1, 1, 512, 512)
+    planes = torch.nn.functional.pixel_unshuffle(noisy, 4)[0]
+    level = (sum(plane_variance(plane) for plane in planes) / 16) ** 0.5
+    assert weak_texture_sigma(2 * noisy - 1) == pytest.approx(2 * level, rel=1e-4)
 
 
 def test_a_large_plane_is_read_evenly():
