@@ -28,8 +28,10 @@ class ScoreDviParams(RequestModel):
     """ScoreDVI (Cheng et al. 2023): blind denoising of a photograph by a likelihood that finds the noise by itself.
 
     `fast` has every step in closed form; `paper` is the published algorithm, which trains networks for every picture;
-    `diffusion` goes level by level, as DiffusionVI (Cheng and Tan 2024). Fields of another mode are errors. What is
-    absent is set by the noise as it is found in the picture.
+    `diffusion` goes level by level, as DiffusionVI (Cheng and Tan 2024), with the default diffusion prior where `prior`
+    is absent. Fields of another mode are errors. What is absent is set by the noise as it is found in the picture.
+    White noise `fast` takes off directly: of its parameters but `sweeps` and `symmetry` count then, and of the
+    denoisers the first.
     """
 
     mode: Literal["fast", "paper", "diffusion"] = Field(
@@ -46,7 +48,7 @@ class ScoreDviParams(RequestModel):
     beta0: Annotated[float, Field(ge=1e-12, le=100)] | None = Field(
         None,
         description="rate of the Gamma prior of the precisions on the [-1, 1] scale, four times the paper's on [0, 1]; "
-        "where absent, by the level of the noise and its correlation, or 0.01 in `diffusion`. In `fast`, where it is "
+        "where absent, by the level of the noise and its correlation. In `fast`, where it is "
         "given, the picture is made by sweeps alone, whatever noise was found",
     )
     sweeps: Annotated[int, Field(ge=1, le=100)] | None = Field(

@@ -103,9 +103,10 @@ class Catalogue:
         self.default_prior = settings.default_prior
         self.default_denoiser = settings.default_denoiser
 
-    def default_of(self, solver: str) -> str:
-        """The prior that `solver` asks where a request names none."""
-        return self.default_denoiser if solver in DENOISERS else self.default_prior
+    def default_of(self, solver: str, mode: str | None = None) -> str:
+        """The prior that `solver` asks where a request names none. A mode that begins in pure noise wants a prior that
+        knows such levels."""
+        return self.default_denoiser if solver in DENOISERS and mode != "diffusion" else self.default_prior
 
     def priors(self) -> list[PriorOut]:
         """Every usable prior by name. A damaged one is left out and logged: it must not hide the others."""

@@ -58,10 +58,10 @@ def choose_priors(catalogue: Catalogue, request: Json) -> Json:
 
 
 def choose_prior(catalogue: Catalogue, request: Json) -> PriorOut:
-    """That of the request, or the default of its solver."""
+    """That of the request, or the default of its solver in this mode."""
     if request["prior"] is not None:
         return known_prior(catalogue, request, request["prior"], "/prior")
-    default = catalogue.default_of(request["solver"])
+    default = catalogue.default_of(request["solver"], request["params"].get("mode"))
     if catalogue.prior(default) is None:
         raise Refused("not_ready", f"the default prior {default!r} cannot be read")
     return known_prior(catalogue, request, default, "/prior")

@@ -117,12 +117,13 @@ def formulate(
         measurement = last.forward(measurement)  # nothing of what lies in the hole may reach the solver
     # The three channels of a grey picture are one measurement, not three: together they may weigh no more than one.
     seen = rgb01 if known is None else rgb01[known.cpu().numpy()]
-    raised = math.sqrt(3) if measurement.shape[1] == 3 and is_grey(seen) else 1.0
+    reads = request["solver"] in DENOISERS
+    raised = math.sqrt(3) if measurement.shape[1] == 3 and is_grey(seen) and not reads else 1.0
     estimated = request["noise"] == "auto"
     if not estimated:
         sigma01 = sigma01_of(request["noise"])
-    elif request["solver"] in DENOISERS:
-        sigma01 = 0.0  # which the solver reads
+    elif reads:
+        sigma01 = 0.0
     else:
         sigma01 = estimate_sigma(measurement, known) / 2
     if isinstance(operator, MIXING):

@@ -29,6 +29,10 @@ they are apart on the [-1, 1] scale; beyond it the larger one is texture."""
 TONED = 0.08
 """What one channel leaves of the others in nine of ten blocks, of the deviation of all, up to which they are one: 0 in
 a grey picture, up to 0.085 in one that was toned and compressed; the noise of cameras has 0.09 and more, mostly 0.3."""
+PATCH = 4
+"""Side in pixels of an area of one colour that noise cannot have left."""
+LEAST_PHOTOGRAPHED = 1 / 8
+"""Fraction of the pixels that has to lie outside of such areas. Where less does, they are all there is to go by."""
 ROUNDING = (2 / 255) ** 2 / 12
 """Variance of what a file of 8 bits rounds off each channel."""
 TINY = 1e-12
@@ -81,9 +85,25 @@ def _blocks(image: Tensor) -> tuple[Tensor, Tensor]:
     height, width = image.shape[-2:]
     stride = max(STRIDE, math.ceil(math.sqrt(height * width / MOST_BLOCKS)))
     blocks = functional.unfold(image[0][:, None], SIDE, stride=stride).permute(2, 0, 1)  # (B, C, 256)
+    pixels = photographed(image)
+    if pixels is not None:
+        blocks = blocks[functional.unfold(pixels[None, None].float(), SIDE, stride=stride)[0].amin(0) == 1]
     clipped = (blocks.abs() >= CLIPPED).float().mean((1, 2))
     blocks = blocks[clipped <= max(0.02, float(clipped.quantile(LEAST_CLIPPED)))]
     return blocks.mean((1, 2)), blocks @ projector().to(blocks)
+
+
+def photographed(image: Tensor) -> Tensor | None:
+    """(H, W) bool, the pixels that show noise, of `image`, (1, C, H, W); None for all of them.
+
+    Margins, bars, cut-outs and what was clipped before it was developed are areas of one colour. They count where one
+    of them is as large as a block, and where there is enough beside them.
+    """
+    one_colour = (functional.max_pool2d(image, PATCH, 1) == -functional.max_pool2d(-image, PATCH, 1)).all(1).float()
+    areas = functional.max_pool2d(functional.pad(one_colour, [PATCH - 1] * 4), PATCH, 1)  # (1, H, W)
+    if functional.avg_pool2d(areas, SIDE, PATCH).max() < 1 or areas.mean() > 1 - LEAST_PHOTOGRAPHED:
+        return None
+    return areas[0] == 0
 
 
 @cache

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from solvers.camera_noise import CameraNoise, camera_noise_of, estimate_camera_noise
 from solvers.checks import check_finite
-from solvers.flat_blocks import SIDE, flat_blocks
+from solvers.flat_blocks import SIDE, flat_blocks, photographed
 from solvers.noise_features import COLOUR, GREY, block_features, kind_of, residual_features
 from solvers.noise_level import estimate_sigma
 from solvers.noise_weights import WEIGHTS, Reading, put_right, weighed
@@ -33,8 +33,8 @@ WHITE_RESIDUAL = {COLOUR: 0.1, GREY: 0.01}
 """The same in what the denoiser takes off, where there is less texture: by simulated cameras 0.46 and more, and in grey
 pictures, whose noise it takes in part for texture, 0.03; white noise shows up to 0.01 there, -0.08 in the mean."""
 CERTAIN = 8.5 / 127.5
-"""Level above which what is white is noise, though no colours show it: noise of all channels alike, as film grain and
-picture editors add it. The crispest of 350 clean photographs, thumbnails, have 8.1."""
+"""Level above which what is white is noise, though no colours show it and no denoiser is asked: noise of all channels
+alike, as film grain and picture editors add it. The crispest of 350 clean photographs, thumbnails, have 8.1."""
 ALIKE = 0.85
 """Correlation between the channels above which white noise is the same in all: added so it shows 0.88 and more at 10 of
 255, noise of each channel by itself up to 0.7 there, for the texture in it."""
@@ -61,8 +61,7 @@ class Noise:
     calls: int = 0
     """Of the denoiser, that it took to see this."""
     raised: float = 1.0
-    """By what a denoiser is told more, where the channels are one measurement and the level was read: a given one is
-    raised already."""
+    """By what a denoiser is told more, where the channels are one measurement."""
 
     @property
     def told(self) -> float:
@@ -140,17 +139,15 @@ def _by_blocks(problem: Problem, seen: Look) -> Noise:
     found = seen.in_blocks
     white = found.neighbour < WHITE
     sigma = _level(problem, white, found)
-    nothing = found.evidence <= CLEAN_EVIDENCE or sigma <= CLEAN or found.fine <= CLEAN_FINE
-    return _noise(problem, seen, found.b8, sigma, white, probability=float(not nothing))
+    certain = white and sigma > CERTAIN
+    something = (certain or found.evidence > CLEAN_EVIDENCE) and sigma > CLEAN and found.fine > CLEAN_FINE
+    return _noise(problem, seen, found.b8, sigma, white, probability=float(something))
 
 
 def _noise(problem: Problem, seen: Look, b8: float, sigma: float, white: bool, probability: float) -> Noise:
-    if problem.sigma_y > 0:
-        return Noise(sigma, b8, white, calls=seen.calls)
-    certain = white and sigma > CERTAIN
-    same = seen.kind == GREY or (white and seen.found.alike > ALIKE)
-    factor = raised(problem.measurement) if same else 1.0
-    return Noise(sigma, b8, white, 1.0 if certain else probability, seen.calls, factor)
+    y = problem.measurement
+    same = seen.kind == GREY or (white and seen.found.alike > ALIKE) or torch.equal(y, y[:, :1].expand_as(y))
+    return Noise(sigma, b8, white, 1.0 if problem.sigma_y > 0 else probability, seen.calls, raised(y) if same else 1.0)
 
 
 def _probability(odds: float) -> float:
@@ -165,7 +162,12 @@ def raised(image: Tensor) -> float:
 
 def _level(problem: Problem, white: bool, found: CameraNoise) -> float:
     """The given one. That of white noise shows best in the finest band, whatever texture there is beside."""
-    return problem.sigma_y or (estimate_sigma(problem.measurement) if white else found.sigma)
+    y = problem.measurement
+    return problem.sigma_y or (estimate_sigma(y, _shown(y)) if white else found.sigma)
+
+
+def _shown(y: Tensor) -> Tensor | None:
+    return photographed(y) if min(y.shape[-2:]) >= SIDE else None
 
 
 def _in_blocks(image: Tensor) -> Look:

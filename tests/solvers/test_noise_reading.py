@@ -17,7 +17,7 @@ from benchmarks.served import reading_of, served
 from service.settings import Settings
 from solvers.camera_noise import camera_noise_of, estimate_camera_noise
 from solvers.drive import answer, converse
-from solvers.flat_blocks import flat_blocks
+from solvers.flat_blocks import flat_blocks, photographed
 from solvers.noise import NoiseStream
 from solvers.noise_features import COLOUR, GREY, block_features, kind_of
 from solvers.noise_level import estimate_sigma
@@ -193,11 +193,37 @@ def test_a_toned_picture_is_read_as_a_grey_one():
         assert asked(quantised(clean + 0.1 * noise(*clean.shape[-2:], 1, 0))).raised == 1
 
 
-def test_a_half_without_anything_in_it_is_no_obstacle():
-    noisy = 0.6 * picture(256, 256) + 0.1 * noise(256, 256, 3, 0)
-    noisy[..., :96] = -0.5
-    found = in_blocks(noisy)
-    assert math.isfinite(found.sigma) and math.isfinite(found.b8) and found.b8 >= 1
+AREAS = {"half": (..., slice(96)), "bar": (..., slice(-20, None), slice(None)), "square": (..., *[slice(40, 120)] * 2)}
+
+
+def with_area(x: Tensor, area: str) -> Tensor:
+    if area == "shadows":
+        return x.clamp(min=-0.3)
+    x = x.clone()
+    x[AREAS[area]] = -0.5
+    return x
+
+
+@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("area", [*AREAS, "shadows"])
+def test_areas_of_one_colour_show_nothing_of_the_noise_beside_them(area, length):
+    clean = 0.6 * picture(256, 256)
+    noisy = clean + 0.1 * noise(256, 256, length, 0)
+    before, found = in_blocks(noisy), in_blocks(with_area(noisy, area))
+    assert found.probability == 1 and found.white == before.white
+    lost = 0.35 if area == "shadows" else 0.15  # what is nearly black has lost a part of its noise
+    assert found.sigma == pytest.approx(before.sigma, rel=lost)
+    assert found.b8 == pytest.approx(before.b8, rel=0.5)
+    assert in_blocks(with_area(clean, area)).clean
+
+
+def test_a_picture_of_almost_nothing_else_is_read_as_a_whole():
+    noisy = torch.full((1, 3, 256, 256), -0.5)
+    noisy[..., :80, :80] += 0.1 * noise(80, 80, 3, 0)
+    assert photographed(noisy) is None and in_blocks(noisy).sigma == 0
+    noisy[..., :100, :] = 0.1 * noise(100, 256, 3, 0)
+    assert float(photographed(noisy).float().mean()) == pytest.approx(100 / 256, abs=0.02)
+    assert in_blocks(noisy).sigma == pytest.approx(0.1, rel=0.2)
 
 
 @pytest.mark.parametrize(("shade", "raised"), [(lambda x: x, 1), (grey, 3**0.5), (lambda x: x[:, :1], 1)])
@@ -233,10 +259,11 @@ def test_the_call_counts_among_those_of_the_solver():
 
 
 @pytest.mark.parametrize(
-    ("params", "calls"), [({"mode": "diffusion", "steps": 3}, 3), ({"beta0": 0.1, "sweeps": 3, "tolerance": 0}, 3)]
+    ("params", "calls"),
+    [({"mode": "diffusion", "beta0": 0.1, "steps": 3}, 3), ({"beta0": 0.1, "sweeps": 3, "tolerance": 0}, 3)],
 )
 def test_the_denoiser_is_not_asked_what_is_not_used(params, calls):
-    """The level is given, and beta0 is given or the mode has another."""
+    """The level is given, and beta0 is."""
     solver = score_dvi(problem(NOISY, 0.1), ScoreDviParameters(**params), NoiseStream(0), reading())
     assert len(queries(solver, mean_denoiser)[0]) == calls
 

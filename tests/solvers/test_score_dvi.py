@@ -197,7 +197,8 @@ def test_settings_of_the_paper():
 
 
 def test_settings_of_the_diffusion():
-    assert settings_of(ScoreDviParameters(mode="diffusion"), TASK, FOUND) == DiffusionSettings()
+    energy = FOUND.sigma**2 * FOUND.b8
+    assert settings_of(ScoreDviParameters(mode="diffusion"), TASK, FOUND) == DiffusionSettings(beta0=energy)
     params = ScoreDviParameters(mode="diffusion", beta0=0.3, steps=7, temperature=1.0)
     assert settings_of(params, TASK, FOUND) == DiffusionSettings(0.3, 7, 1.0)
 
@@ -218,17 +219,19 @@ def test_other_modes_are_their_own_solvers(mode):
     solver = {"paper": score_dvi_paper, "diffusion": diffusion_vi}[mode]
     query = next(score_dvi(known, params, NoiseStream(3)))
     alone = next(solver(known, settings_of(params, known, in_blocks(known.measurement, known.sigma_y)), NoiseStream(3)))
-    assert torch.equal(query.x, alone.x) and query.total == alone.total == {"paper": 400, "diffusion": 100}[mode]
+    assert torch.equal(query.x, alone.x) and query.total == alone.total == {"paper": 800, "diffusion": 100}[mode]
     clean = quantised(picture(128, 128))
     assert torch.equal(solve(clean, mode=mode).x, clean)
 
 
-@pytest.mark.parametrize(("sigma_y", "raised"), [(0.0, 3**0.5), (0.2, 1.0)])
+@pytest.mark.parametrize("tone", [1.0, 0.9])
+@pytest.mark.parametrize("sigma_y", [0.0, 0.2])
 @pytest.mark.parametrize("length", [1, 5])
-def test_of_a_grey_picture_a_denoiser_is_told_the_level_of_one_measurement(length, sigma_y, raised):
-    """Where it is read: one that is given is raised by whoever gives it."""
-    noisy = (0.6 * picture(96, 96) + 0.15 * noise(96, 96, length, 0))[:, :1].expand(1, 3, 96, 96)
+def test_of_a_grey_picture_a_denoiser_is_told_the_level_of_one_measurement(length, sigma_y, tone):
+    """And of one that was grey before it was toned, whether the level is read or given."""
+    noisy = (0.6 * picture(96, 96) + 0.15 * noise(96, 96, length, 0))[:, :1] * torch.tensor([1, 1, tone])[:, None, None]
     found, solution = in_blocks(noisy, sigma_y), solve(noisy, sigma_y)
+    raised = 3**0.5
     assert found.raised == raised and found.told == raised * found.sigma
     assert solution.metrics["noise_sigma"] == found.sigma
     if found.white:

@@ -60,6 +60,7 @@ def test_the_denoiser_of_photographs_does_nothing_else(idle: Api) -> None:
 def test_solvers_have_default_priors_of_their_own(make_api: MakeApi) -> None:
     api = make_api(default_denoiser="natural-v0")
     assert post(api, "/v1/denoise").json()["request"]["prior"] == "natural-v0"
+    assert post(api, "/v1/denoise", params={"mode": "diffusion"}).json()["request"]["prior"] == "tiny"
     assert post(api, "/v1/denoise", solver="red_diff").json()["request"]["prior"] == "tiny"
     assert post(api, "/v1/denoise", prior="tiny").json()["request"]["prior"] == "tiny"
     of = {prior["id"]: prior["default_of"] for prior in api.http.get("/v1/priors").json()["data"]}
