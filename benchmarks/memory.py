@@ -34,7 +34,17 @@ def stripes(pixels: Pixels) -> bytes:
     return png(mask)
 
 
+def noisy(pixels: Pixels) -> Pixels:
+    """With noise as of a camera, in three channels and over some pixels."""
+    rng = np.random.default_rng(1)
+    noise = sum(
+        np.roll(rng.normal(0, 5, pixels.shape).astype(np.float32), (i, j), (0, 1)) for i in (0, 1) for j in (0, 1)
+    )
+    return (pixels + noise).clip(0, 255).astype(np.uint8)
+
+
 TASKS: dict[str, Callable[[Rediffuse, Pixels, dict[str, Any]], Job]] = {
+    "photograph": lambda client, x, options: client.denoise(png(noisy(x)), **options | {"params": {"sweeps": 1}}),
     "denoise": lambda client, x, options: client.denoise(png(x), solver="red_diff", noise={"sigma_255": 15}, **options),
     "inpaint": lambda client, x, options: client.inpaint(png(x), stripes(x), **options),
     "super_resolution": lambda client, x, options: client.super_resolution(png(x[::2, ::2]), 2, **options),

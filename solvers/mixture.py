@@ -10,6 +10,7 @@ with the square of the pixels' scale: on [-1, 1] it is four times what it is on 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -47,7 +48,11 @@ def concentrations(weights: Tensor) -> Tensor:
     return DIRICHLET0 + weights
 
 
-def moments(weights: Tensor, means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of sum_k pi_k N(mu_k, s_k^2), from (K, ...) to (...)."""
-    mean = (weights * means).sum(0)
-    return mean, (weights * (variances + (means - mean).square())).sum(0).sqrt()
+def moments(weights: Tensor, means: Sequence[Tensor], variances: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of sum_k pi_k N(mu_k, s_k^2), of K tensors each."""
+    mean = sum(weight * mu for weight, mu in zip(weights, means, strict=True))
+    spread = sum(
+        weight * (variance + (mu - mean).square())
+        for weight, mu, variance in zip(weights, means, variances, strict=True)
+    )
+    return mean, spread.sqrt()

@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 def gaussian_sums(x: Tensor, width: float) -> Tensor:
@@ -12,9 +11,14 @@ def gaussian_sums(x: Tensor, width: float) -> Tensor:
 
     Not divided by the sum of the weights: divide by another sum, which is as low at the edge.
     """
-    reach = math.ceil(3 * width)
-    distance = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
-    profile = torch.exp(-0.5 * (distance / width) ** 2)
-    planes = x.reshape(-1, 1, *x.shape[-2:])
-    planes = functional.conv2d(planes, profile.reshape(1, 1, -1, 1), padding=(reach, 0))
-    return functional.conv2d(planes, profile.reshape(1, 1, 1, -1), padding=(0, reach)).reshape(x.shape)
+    return _along(_along(x, width, -2), width, -1)
+
+
+def _along(x: Tensor, width: float, dim: int) -> Tensor:
+    """Shift by shift: a convolution of single planes takes five times the memory on a CPU, and three times as long."""
+    length, sums = x.shape[dim], torch.zeros_like(x)
+    reach = min(math.ceil(3 * width), length - 1)
+    for shift in range(-reach, reach + 1):
+        count, weight = length - abs(shift), math.exp(-0.5 * (shift / width) ** 2)
+        sums.narrow(dim, max(0, -shift), count).add_(x.narrow(dim, max(0, shift), count), alpha=weight)
+    return sums
