@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +23,11 @@ from torch import Tensor
 
 from benchmarks.cameras import CAMERAS, Camera, compressed, expose, grey, rounded
 from benchmarks.degradations import centre_crop
-from benchmarks.photographs import covered
+from benchmarks.photographs import covered, whole
 from benchmarks.report import Row, means, publish
 from benchmarks.served import reading_of, served
 from priors.base import Prior
-from priors.evaluation import denoise_full, psnr
+from priors.evaluation import denoise_full, psnr, read_image
 from priors.photographs import photographs
 from service.settings import Settings
 from solvers.drive import answer, converse
@@ -42,6 +43,8 @@ FACTORS = (1.0, 0.5, 2.0)
 SWEEPS = 8
 LITTLE = 0.5
 """Change, root mean square on [0, 255], that a clean picture may have."""
+LARGEST = 768
+"""Side in pixels of a clean picture; of larger ones the centre is taken."""
 WHITE_LEVELS = (5, 15, 25, 50)
 CLEAN: dict[str, Callable[[Tensor], Tensor]] = {
     "clean": lambda x: x,
@@ -58,6 +61,7 @@ def main() -> None:
     parser.add_argument("--prior", default=Settings().default_denoiser, help="name of a denoiser of the service")
     parser.add_argument("--side", type=int, default=128, help="of noisy crops; clean ones have twice that")
     parser.add_argument("--crops", type=int, default=3, help="photographs for each camera and white level")
+    parser.add_argument("--clean", type=Path, nargs="*", default=[], help="folders of clean pictures to leave alone")
     parser.add_argument("--first", type=int, default=0, help="number of the photograph to begin with")
     arguments = parser.parse_args()
     prior, paths = served(arguments.prior), photographs(arguments.data)[arguments.first :]
@@ -71,6 +75,7 @@ def main() -> None:
         rows.append(row(f"white, {level}", [whitened(clean, level, prior) for clean in cleans]))
     for name, make in CLEAN.items():
         rows.append({"noise": name} | untouched(map(make, read(paths, 2 * arguments.side)), prior))
+    rows += [{"noise": f"clean, {folder.name}"} | untouched(wholes(folder), prior) for folder in arguments.clean]
     settings = {key: getattr(arguments, key) for key in ("prior", "side", "crops", "first")}
     publish("blindness", rows, settings | {"weights": prior.info.digest})
 
@@ -82,6 +87,12 @@ def read(paths: Sequence[Path], side: int) -> Iterator[Tensor]:
         small = image.resize((image.width // 2, image.height // 2), Image.Resampling.LANCZOS)
         pixels = centre_crop(np.asarray(small, np.float32), side)
         yield torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous() / 127.5 - 1
+
+
+def wholes(folder: Path) -> Iterator[Tensor]:
+    """Every picture of a folder, cut to a size that the network takes."""
+    for path in photographs(folder):
+        yield whole(read_image(path, max_side=LARGEST))
 
 
 def row(noise: str, found: Sequence[Row]) -> Row:
@@ -114,8 +125,10 @@ def measured(noisy: Tensor, truth: Tensor, prior: Prior) -> Row:
     } | covered(solution, truth)
 
 
-def restored(noisy: Tensor, prior: Prior, **params: float) -> Solution:
-    solver = score_dvi(problem_of(noisy), ScoreDviParameters(**params), NoiseStream(0), reading_of(prior))
+def restored(noisy: Tensor, prior: Prior, **params: Any) -> Solution:
+    """As the service does."""
+    options = {"symmetry": prior.info.symmetries} | params
+    solver = score_dvi(problem_of(noisy), ScoreDviParameters(**options), NoiseStream(0), reading_of(prior))
     return converse(solver, lambda query: answer(query, prior.denoise))
 
 
@@ -125,7 +138,7 @@ def problem_of(noisy: Tensor) -> Problem:
 
 def hindsight(noisy: Tensor, truth: Tensor, prior: Prior) -> Iterator[float]:
     """PSNR of every number of sweeps, which a given beta0 asks for alone, under all settings that are tried."""
-    problem = problem_of(noisy)
+    problem, symmetry = problem_of(noisy), prior.info.symmetries
     found = converse(read_noise(problem, reading_of(prior)), lambda query: answer(query, prior.denoise))
     chosen = settings_of(ScoreDviParameters(), problem, found)
 
@@ -134,7 +147,9 @@ def hindsight(noisy: Tensor, truth: Tensor, prior: Prior) -> Iterator[float]:
         return answer(query, prior.denoise)
 
     for factor in FACTORS:
-        params = ScoreDviParameters(beta0=max(factor * chosen.beta0, 1e-6), sweeps=SWEEPS, tolerance=0.0)
+        params = ScoreDviParameters(
+            beta0=max(factor * chosen.beta0, 1e-6), sweeps=SWEEPS, tolerance=0.0, symmetry=symmetry
+        )
         estimates: list[Tensor] = []
         estimates.append(converse(score_dvi(problem, params, NoiseStream(0)), reply).x)
         yield from (psnr(estimate.clamp(-1, 1), truth) for estimate in estimates)

@@ -141,8 +141,9 @@ def samples_of(request: Json) -> dict[str, int]:
     """How many pictures a worker holds at one time, by the fields that say so."""
     params = request["params"]
     if request["solver"] in DENOISERS:
-        draws = (params["draws"] or DRAWS) if params["mode"] == "paper" else 0
-        return {"/params/components": 1 + len(params["components"]), "/params/draws": draws}
+        components = 1 + len(params["components"])
+        draws = components * (params["draws"] or DRAWS) if params["mode"] == "paper" else 0
+        return {"/params/components": components, "/params/draws": draws}
     return {
         "/uncertainty/samples": (request["uncertainty"] or {}).get("samples", 0),
         "/num_samples": request["num_samples"],

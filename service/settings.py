@@ -52,8 +52,8 @@ class Settings(BaseSettings):
     """Of all samples of a job together, which a worker holds at one time."""
     max_trained_pixels: int = Field(1_000_000_000, gt=0)
     """Pixels times iterations of `score_dvi` in mode `paper`, which trains networks on the picture."""
-    min_side: int = Field(16, gt=0)
-    """Shortest side of an input in pixels."""
+    min_side: int = Field(16, ge=2)
+    """Shortest side of an input in pixels. A single pixel shows no noise."""
     max_batch_items: int = Field(1000, gt=0)
     max_queued: int = Field(10_000, gt=0)
     retention_s: float = Field(7 * 86400, gt=0)

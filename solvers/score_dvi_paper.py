@@ -16,9 +16,10 @@ The paper's pictures are on [0, 1], and so is everything in here. Outside, on [-
 variances four times as large: queries, answers and the solution are converted at the border, and the answer is what
 [0, 1] would give. Denoisers that are told a level are told s, pixel by pixel.
 
-Pictures of more than 256 pixels a side are solved tile by tile, which bounds the memory, to 1.1 GB on a CPU: networks
-train on a tile as they do on a small picture. It takes `iterations` calls per component and tile, of `draws` rows each,
-and for each of them 3 seconds of one core to train on a whole tile, for which another job of an engine may wait once.
+Pictures of more than 256 pixels a side are solved tile by tile, which bounds the memory, to 1.1 GB on a CPU with five
+draws of one component: networks train on a tile as they do on a small picture. It takes `iterations` calls per
+component and tile, of `draws` rows each, and for each of them 3 seconds of one core to train on a whole tile, for which
+another job of an engine may wait once.
 """
 
 from collections.abc import Generator, Iterator

@@ -78,6 +78,8 @@ def test_what_a_mixture_holds_must_fit_into_a_worker(make_api: MakeApi) -> None:
     assert post(api, "/v1/denoise", params={"components": others[:3]}).status_code == 202
     refused = post(api, "/v1/denoise", params={"mode": "paper"})  # 5 draws
     assert_problem(refused, "image_too_many_pixels", "/params/draws")
+    mixture = {"mode": "paper", "draws": 2, "components": others[:2]}  # 2 draws of 3
+    assert_problem(post(api, "/v1/denoise", params=mixture), "image_too_many_pixels", "/params/draws")
     paper = {"mode": "paper", "draws": 4}
     assert post(api, "/v1/denoise", params=paper, uncertainty={"samples": 16}).status_code == 202
 
