@@ -32,7 +32,7 @@ a grey picture, up to 0.085 in one that was toned and compressed; the noise of c
 PATCH = 4
 """Side in pixels of an area of one colour that noise cannot have left."""
 LEAST_PHOTOGRAPHED = 1 / 8
-"""Fraction of the pixels that has to lie outside of such areas. Where less does, they are all there is to go by."""
+"""Fraction of the pixels that has to lie outside of such areas: where less does, they are all there is to go by."""
 ROUNDING = (2 / 255) ** 2 / 12
 """Variance of what a file of 8 bits rounds off each channel."""
 TINY = 1e-12
@@ -58,6 +58,8 @@ class FlatBlocks:
     """(G,), variance of the flattest."""
     variances: Tensor
     """(G,), the same, lowered where it would change with the brightness as noise does not."""
+    photographed: Tensor | None = None
+    """(H, W) bool, the pixels outside of areas of one colour, where there are such areas."""
 
     @cached_property
     def colourless(self) -> bool:
@@ -71,39 +73,42 @@ class FlatBlocks:
 
 def flat_blocks(image: Tensor) -> FlatBlocks:
     """Of `image`, (1, C, H, W) on the [-1, 1] scale, H and W at least 16."""
-    brightness, residual = _blocks(image.float())
+    brightness, residual, pixels = _blocks(image.float())
     energy = residual.square().mean((1, 2))  # (B,)
     groups = brightness.argsort().chunk(max(1, min(BRIGHTNESSES, len(energy) // BLOCKS_EACH)))
     means = torch.stack([brightness[group].mean() for group in groups])
     flattest = flattest_of(energy, groups)
     read = torch.stack([energy[chosen].mean() for chosen in flattest])
-    return FlatBlocks(residual, _opponent(residual), groups, flattest, means, read, limited(read, means))
+    return FlatBlocks(residual, _opponent(residual), groups, flattest, means, read, limited(read, means), pixels)
 
 
-def _blocks(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (B,) and what a plane leaves (B, C, 256) of the blocks, those left out that lost noise to clipping."""
+def _blocks(image: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Mean (B,) and what a plane leaves (B, C, 256) of the blocks, without those that lost noise to clipping or reach
+    into an area of one colour; and the pixels outside of such areas, where there are any of half the side of a block.
+    """
     height, width = image.shape[-2:]
     stride = max(STRIDE, math.ceil(math.sqrt(height * width / MOST_BLOCKS)))
     blocks = functional.unfold(image[0][:, None], SIDE, stride=stride).permute(2, 0, 1)  # (B, C, 256)
-    pixels = photographed(image)
+    quarters = blocks.reshape(*blocks.shape[:2], 2, SIDE // 2, 2, SIDE // 2)
+    pixels = photographed(image) if (quarters.amax((3, 5)) == quarters.amin((3, 5))).all(1).any() else None
     if pixels is not None:
         blocks = blocks[functional.unfold(pixels[None, None].float(), SIDE, stride=stride)[0].amin(0) == 1]
     clipped = (blocks.abs() >= CLIPPED).float().mean((1, 2))
     blocks = blocks[clipped <= max(0.02, float(clipped.quantile(LEAST_CLIPPED)))]
-    return blocks.mean((1, 2)), blocks @ projector().to(blocks)
+    return blocks.mean((1, 2)), blocks @ projector().to(blocks), pixels
 
 
 def photographed(image: Tensor) -> Tensor | None:
-    """(H, W) bool, the pixels that show noise, of `image`, (1, C, H, W); None for all of them.
+    """(H, W) bool, the pixels of `image`, (1, C, H, W), in no area of one colour; None where these are few.
 
-    Margins, bars, cut-outs and what was clipped before it was developed are areas of one colour. They count where one
-    of them is as large as a block, and where there is enough beside them.
+    Margins, bars, cut-outs and what was clipped before it was developed show nothing of the noise.
     """
-    one_colour = (functional.max_pool2d(image, PATCH, 1) == -functional.max_pool2d(-image, PATCH, 1)).all(1).float()
-    areas = functional.max_pool2d(functional.pad(one_colour, [PATCH - 1] * 4), PATCH, 1)  # (1, H, W)
-    if functional.avg_pool2d(areas, SIDE, PATCH).max() < 1 or areas.mean() > 1 - LEAST_PHOTOGRAPHED:
-        return None
-    return areas[0] == 0
+    right, below = (
+        functional.pad((image.diff(dim=dim) == 0).all(1), pad).float() for dim, pad in ((3, [0, 1]), (2, [0, 0, 0, 1]))
+    )
+    inside = functional.avg_pool2d(right * below, PATCH - 1, 1) == 1  # every pixel is as its neighbours are
+    areas = functional.max_pool2d(functional.pad(inside.float(), [PATCH - 1] * 4), PATCH, 1)  # (1, H, W)
+    return None if areas.mean() > 1 - LEAST_PHOTOGRAPHED else areas[0] == 0
 
 
 @cache

@@ -8,14 +8,14 @@ off tells noise from texture. `solvers.noise_weights` has their weights.
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from solvers.camera_noise import CameraNoise, camera_noise_of, estimate_camera_noise
 from solvers.checks import check_finite
-from solvers.flat_blocks import SIDE, flat_blocks, photographed
+from solvers.flat_blocks import SIDE, flat_blocks
 from solvers.noise_features import COLOUR, GREY, block_features, kind_of, residual_features
 from solvers.noise_level import estimate_sigma
 from solvers.noise_weights import WEIGHTS, Reading, put_right, weighed
@@ -83,6 +83,8 @@ class Look:
     """None, and no kind, of a picture that is tiny or flat."""
     calls: int = 0
     """Of the denoiser."""
+    photographed: Tensor | None = None
+    """See `FlatBlocks`."""
 
     @property
     def in_blocks(self) -> CameraNoise:
@@ -98,7 +100,7 @@ def read_noise(problem: Problem, reading: Reading | None = None) -> Generator[Qu
         return _by_blocks(problem, seen)
     error, white = weighed(weights, seen.features), seen.features["once lag 1"] < WHITE_RESIDUAL[seen.kind]
     read = put_right(seen.found, error)
-    sigma = _level(problem, white, read)
+    sigma = _level(problem, seen, white, read)
     probability = 0.0 if sigma <= CLEAN else _probability(error.odds)
     return _noise(problem, seen, read.b8, sigma, white, probability)
 
@@ -117,7 +119,7 @@ def look(image: Tensor, asks: bool) -> Generator[Query, Tensor, Look]:
     features = dict(seen.features)
     for residual, told, name in zip((rows - answer).split(len(shown)), levels.tolist(), ASKED, strict=True):
         features |= residual_features(residual, told, name)
-    return Look(seen.found, seen.kind, features, calls=1)
+    return replace(seen, features=features, calls=1)
 
 
 def parts(image: Tensor) -> Tensor:
@@ -138,7 +140,7 @@ def _by_blocks(problem: Problem, seen: Look) -> Noise:
     """Without a denoiser."""
     found = seen.in_blocks
     white = found.neighbour < WHITE
-    sigma = _level(problem, white, found)
+    sigma = _level(problem, seen, white, found)
     certain = white and sigma > CERTAIN
     something = (certain or found.evidence > CLEAN_EVIDENCE) and sigma > CLEAN and found.fine > CLEAN_FINE
     return _noise(problem, seen, found.b8, sigma, white, probability=float(something))
@@ -160,14 +162,9 @@ def raised(image: Tensor) -> float:
     return math.sqrt(image.shape[1])
 
 
-def _level(problem: Problem, white: bool, found: CameraNoise) -> float:
+def _level(problem: Problem, seen: Look, white: bool, found: CameraNoise) -> float:
     """The given one. That of white noise shows best in the finest band, whatever texture there is beside."""
-    y = problem.measurement
-    return problem.sigma_y or (estimate_sigma(y, _shown(y)) if white else found.sigma)
-
-
-def _shown(y: Tensor) -> Tensor | None:
-    return photographed(y) if min(y.shape[-2:]) >= SIDE else None
+    return problem.sigma_y or (estimate_sigma(problem.measurement, seen.photographed) if white else found.sigma)
 
 
 def _in_blocks(image: Tensor) -> Look:
@@ -180,4 +177,4 @@ def _in_blocks(image: Tensor) -> Look:
     kind = kind_of(blocks, found)
     if kind == GREY:
         found = found.unbounded
-    return Look(found, kind, block_features(blocks, found, kind))
+    return Look(found, kind, block_features(blocks, found, kind), photographed=blocks.photographed)

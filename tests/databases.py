@@ -63,3 +63,4 @@ def sleepers(database_url: str, tmp_path: Path) -> Iterator[Sleepers]:
     sleepers = Sleepers(database_url, tmp_path)
     yield sleepers
     sleepers.stop()
+    print(sleepers.journal.read_text(), (sleepers.folder / "log").read_text(), sep="\n")  # pytest shows it of a failure

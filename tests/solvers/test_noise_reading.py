@@ -193,7 +193,12 @@ def test_a_toned_picture_is_read_as_a_grey_one():
         assert asked(quantised(clean + 0.1 * noise(*clean.shape[-2:], 1, 0))).raised == 1
 
 
-AREAS = {"half": (..., slice(96)), "bar": (..., slice(-20, None), slice(None)), "square": (..., *[slice(40, 120)] * 2)}
+AREAS = {
+    "half": (..., slice(96)),
+    "bar": (..., slice(-20, None), slice(None)),
+    "thin": (..., slice(3, 13), slice(None)),
+    "square": (..., *[slice(40, 120)] * 2),
+}
 
 
 def with_area(x: Tensor, area: str) -> Tensor:
