@@ -44,7 +44,9 @@ def noisy(pixels: Pixels) -> Pixels:
 
 
 TASKS: dict[str, Callable[[Rediffuse, Pixels, dict[str, Any]], Job]] = {
-    "photograph": lambda client, x, options: client.denoise(png(noisy(x)), **options | {"params": {"sweeps": 1}}),
+    "photograph": lambda client, x, options: client.denoise(
+        png(noisy(x)), **options | {"params": {"sweeps": options["params"]["steps"]}}
+    ),
     "denoise": lambda client, x, options: client.denoise(png(x), solver="red_diff", noise={"sigma_255": 15}, **options),
     "inpaint": lambda client, x, options: client.inpaint(png(x), stripes(x), **options),
     "super_resolution": lambda client, x, options: client.super_resolution(png(x[::2, ::2]), 2, **options),
@@ -62,7 +64,7 @@ def measure(task: str, width: int, height: int, steps: int) -> Row:
         return {
             "task": task,
             "megapixels": width * height / 1e6,
-            "denoiser calls": steps,
+            "steps": steps,
             "worker idle MiB": idle,
             "worker peak MiB": peak_mib(worker),
             "seconds": job.timings.run_s,
@@ -74,7 +76,12 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--width", type=int, default=4000)
     parser.add_argument("--height", type=int, default=3000)
-    parser.add_argument("--steps", type=int, default=2, help="denoiser calls; the peak does not depend on their number")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        default=2,
+        help="denoiser calls, or sweeps of the photograph; the peak does not depend on their number",
+    )
     arguments = parser.parse_args()
     rows = [measure(task, arguments.width, arguments.height, arguments.steps) for task in arguments.tasks]
     publish("memory", rows, vars(arguments))

@@ -162,6 +162,9 @@ def connect(url: str) -> sa.Engine:
         return engine.execution_options(schema_translate_map={"dbos": None})
     url = sa.make_url(url).set(drivername="postgresql+psycopg")
     engine = sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    # Several rows in one statement. The driver's `executemany` ends in a flush of its pipeline, after which PostgreSQL
+    # does not end an idle transaction any more.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
     event.listen(engine, "connect", _prepare_postgresql)
     event.listen(engine, "handle_error", _as_away, retval=True)
     return engine

@@ -38,13 +38,18 @@ def test_any_spelling_of_a_postgresql_url_takes_the_driver_that_is_installed() -
         assert engine.driver == "psycopg"
 
 
+@pytest.mark.parametrize("rows", [1, 2, 5])
 def test_a_process_that_froze_in_a_transaction_holds_up_nobody(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
+    """Whatever it has written last."""
     monkeypatch.setattr(database, "IDLE_TRANSACTION_S", 1)
     engine = connect(f"{postgres_url}/template1")
+    written = sa.Table("written", sa.MetaData(), sa.Column("x", sa.Integer), prefixes=["TEMPORARY"])
     with engine.connect() as frozen, engine.connect() as other:
         frozen.execute(sa.text("SELECT pg_advisory_xact_lock(2)"))
+        written.create(frozen)
+        frozen.execute(written.insert(), [{"x": x} for x in range(rows)])
         other.execute(sa.text("SET LOCAL lock_timeout = '60s'"))
         other.execute(sa.text("SELECT pg_advisory_xact_lock(2)"))
         other.rollback()
