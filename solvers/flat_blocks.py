@@ -29,8 +29,9 @@ they are apart on the [-1, 1] scale; beyond it the larger one is texture."""
 TONED = 0.08
 """What one channel leaves of the others in nine of ten blocks, of the deviation of all, up to which they are one: 0 in
 a grey picture, up to 0.085 in one that was toned and compressed; the noise of cameras has 0.09 and more, mostly 0.3."""
-PATCH = 4
-"""Side in pixels of an area of one colour that noise cannot have left."""
+PATCH, LONG = 8, 32
+"""Sides in pixels of the least area of one colour that is no rounded part of a smooth photograph; at its borders its
+shorter side is enough."""
 LEAST_PHOTOGRAPHED = 1 / 8
 """Fraction of the pixels that has to lie outside of such areas: where less does, they are all there is to go by."""
 ROUNDING = (2 / 255) ** 2 / 12
@@ -89,26 +90,29 @@ def _blocks(image: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     height, width = image.shape[-2:]
     stride = max(STRIDE, math.ceil(math.sqrt(height * width / MOST_BLOCKS)))
     blocks = functional.unfold(image[0][:, None], SIDE, stride=stride).permute(2, 0, 1)  # (B, C, 256)
-    quarters = blocks.reshape(*blocks.shape[:2], 2, SIDE // 2, 2, SIDE // 2)
+    quarters = blocks.reshape(*blocks.shape[:2], SIDE // PATCH, PATCH, SIDE // PATCH, PATCH)
     pixels = photographed(image) if (quarters.amax((3, 5)) == quarters.amin((3, 5))).all(1).any() else None
     if pixels is not None:
-        blocks = blocks[functional.unfold(pixels[None, None].float(), SIDE, stride=stride)[0].amin(0) == 1]
+        beside = functional.unfold(pixels[None, None].float(), SIDE, stride=stride)[0].amin(0) == 1
+        blocks = blocks[beside] if beside.any() else blocks
     clipped = (blocks.abs() >= CLIPPED).float().mean((1, 2))
     blocks = blocks[clipped <= max(0.02, float(clipped.quantile(LEAST_CLIPPED)))]
     return blocks.mean((1, 2)), blocks @ projector().to(blocks), pixels
 
 
 def photographed(image: Tensor) -> Tensor | None:
-    """(H, W) bool, the pixels of `image`, (1, C, H, W), in no area of one colour; None where these are few.
+    """(H, W) bool, the pixels of `image`, (1, C, H, W), in no area of one colour; None where these are few, or all.
 
     Margins, bars, cut-outs and what was clipped before it was developed show nothing of the noise.
     """
-    right, below = (
-        functional.pad((image.diff(dim=dim) == 0).all(1), pad).float() for dim, pad in ((3, [0, 1]), (2, [0, 0, 0, 1]))
-    )
-    inside = functional.avg_pool2d(right * below, PATCH - 1, 1) == 1  # every pixel is as its neighbours are
-    areas = functional.max_pool2d(functional.pad(inside.float(), [PATCH - 1] * 4), PATCH, 1)  # (1, H, W)
-    return None if areas.mean() > 1 - LEAST_PHOTOGRAPHED else areas[0] == 0
+    as_right, as_below = (image.diff(dim=3) == 0).all(1), (image.diff(dim=2) == 0).all(1)
+    alike = (as_right[:, :-1] & as_below[..., :-1]).float()  # (1, H - 1, W - 1)
+    inside = (functional.avg_pool2d(alike, PATCH - 1, 1) == 1).float()
+    runs = [(1, min(LONG - PATCH + 1, inside.shape[2])), (min(LONG - PATCH + 1, inside.shape[1]), 1)]
+    if not any((functional.avg_pool2d(inside, run, 1) == 1).any() for run in runs):
+        return None
+    areas = functional.max_pool2d(functional.pad(inside, [PATCH - 1] * 4), PATCH, 1)  # (1, H, W)
+    return areas[0] == 0 if areas.mean() <= 1 - LEAST_PHOTOGRAPHED else None
 
 
 @cache

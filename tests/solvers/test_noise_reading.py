@@ -222,6 +222,14 @@ def test_areas_of_one_colour_show_nothing_of_the_noise_beside_them(area, length)
     assert in_blocks(with_area(clean, area)).clean
 
 
+@pytest.mark.parametrize("size", [(16, 16), (17, 40), (16, 300), (263, 271), (24, 24)])
+def test_pictures_of_any_size_may_be_half_of_one_colour(size):
+    noisy = 0.1 * noise(*size, 3, 0)
+    noisy[..., : size[0] // 2, :] = 0.3
+    found = in_blocks(noisy)
+    assert math.isfinite(found.sigma) and math.isfinite(found.b8)
+
+
 def test_a_picture_of_almost_nothing_else_is_read_as_a_whole():
     noisy = torch.full((1, 3, 256, 256), -0.5)
     noisy[..., :80, :80] += 0.1 * noise(80, 80, 3, 0)
