@@ -84,7 +84,8 @@ class Look:
     calls: int = 0
     """Of the denoiser."""
     photographed: Tensor | None = None
-    """See `FlatBlocks`."""
+    """See `FlatBlocks`, also for `colourless`."""
+    colourless: bool = False
 
     @property
     def in_blocks(self) -> CameraNoise:
@@ -147,9 +148,10 @@ def _by_blocks(problem: Problem, seen: Look) -> Noise:
 
 
 def _noise(problem: Problem, seen: Look, b8: float, sigma: float, white: bool, probability: float) -> Noise:
-    y = problem.measurement
-    same = seen.kind == GREY or (white and seen.found.alike > ALIKE) or torch.equal(y, y[:, :1].expand_as(y))
-    return Noise(sigma, b8, white, 1.0 if problem.sigma_y > 0 else probability, seen.calls, raised(y) if same else 1.0)
+    y, given = problem.measurement, problem.sigma_y > 0
+    # a picture whose colours show less than its grey is read as a grey one; a given level tells nothing of channels
+    one = seen.colourless or (seen.kind == GREY and not given) or (white and seen.found.alike > ALIKE)
+    return Noise(sigma, b8, white, 1.0 if given else probability, seen.calls, raised(y) if one else 1.0)
 
 
 def _probability(odds: float) -> float:
@@ -168,13 +170,15 @@ def _level(problem: Problem, seen: Look, white: bool, found: CameraNoise) -> flo
 
 
 def _in_blocks(image: Tensor) -> Look:
+    colourless = torch.equal(image, image[:, :1].expand_as(image))
     if min(image.shape[-2:]) < SIDE:
-        return Look(estimate_camera_noise(image))
+        return Look(estimate_camera_noise(image), colourless=colourless)
     blocks = flat_blocks(image)
     found = camera_noise_of(blocks)
     if found.sigma == 0:
-        return Look(found)
+        return Look(found, colourless=colourless)
     kind = kind_of(blocks, found)
     if kind == GREY:
         found = found.unbounded
-    return Look(found, kind, block_features(blocks, found, kind), photographed=blocks.photographed)
+    features = block_features(blocks, found, kind)
+    return Look(found, kind, features, photographed=blocks.photographed, colourless=blocks.colourless)

@@ -243,6 +243,12 @@ def test_of_a_grey_picture_a_denoiser_is_told_the_level_of_one_measurement(lengt
         assert torch.allclose(solution.noise_map, before.noise_map / raised)
 
 
+def test_a_given_level_is_not_raised_for_what_only_may_be_grey_noise():
+    """Though it is where the level is read: colours show less than grey does, for texture or for such noise."""
+    noisy = 0.6 * picture(96, 96) + 0.15 * noise(96, 96, 5, 0)[:, :1]
+    assert (in_blocks(noisy).raised, in_blocks(noisy, 0.2).raised) == (3**0.5, 1.0)
+
+
 def test_the_level_that_the_paper_goes_by_is_raised():
     noisy = 0.6 * picture(160, 160) + 0.15 * noise(160, 160, 1, 0)
     raised = dataclasses.replace(FOUND, raised=3.0)
