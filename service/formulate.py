@@ -67,8 +67,6 @@ class Formulation:
     """The noise level on the wire's scale, given or estimated, and no less than the rounding of the file where that
     matters; 0 where it is left to the solver."""
     noise_was_estimated: bool
-    raised: float = 1.0
-    """By what the level is raised for the solver, since channels are equal."""
     ensemble: UncertaintySettings | None = None
     reading: Reading | None = None
     """How the denoiser shows the noise, for a solver that asks."""
@@ -83,7 +81,7 @@ class Formulation:
     def estimated01(self, solution: Solution) -> float | None:
         """The noise level on the wire's scale, by the solver where that estimates it; None where it was given."""
         by_solver = solution.metrics.get("noise_sigma")
-        estimate = self.sigma01 if by_solver is None else by_solver / 2 / self.raised
+        estimate = self.sigma01 if by_solver is None else by_solver / 2
         return estimate if self.noise_was_estimated else None
 
 
@@ -115,10 +113,7 @@ def formulate(
     if isinstance(last, Mask):
         known = last.observed
         measurement = last.forward(measurement)  # nothing of what lies in the hole may reach the solver
-    # The three channels of a grey picture are one measurement, not three: together they may weigh no more than one.
-    seen = rgb01 if known is None else rgb01[known.cpu().numpy()]
-    reads = request["solver"] in DENOISERS
-    raised = math.sqrt(3) if measurement.shape[1] == 3 and is_grey(seen) and not reads else 1.0
+    reads = request["solver"] in DENOISERS  # the noise, by itself, and what the channels share of it
     estimated = request["noise"] == "auto"
     if not estimated:
         sigma01 = sigma01_of(request["noise"])
@@ -128,7 +123,10 @@ def formulate(
         sigma01 = estimate_sigma(measurement, known) / 2
     if isinstance(operator, MIXING):
         sigma01 = max(sigma01, rounding01(rgb01, bits))
-    sigma_y = 2 * sigma01 * raised
+    sigma_y = 2 * sigma01
+    if not reads and measurement.shape[1] == 3 and is_grey(rgb01 if known is None else rgb01[known.cpu().numpy()]):
+        # the three channels are one measurement, not three: together they may weigh no more than one
+        sigma_y *= math.sqrt(3)
     return Formulation(
         problem=Problem(measurement, operator, sigma_y),
         solver=request["solver"],
@@ -136,7 +134,6 @@ def formulate(
         seed=int(request["seed"]),
         sigma01=sigma01,
         noise_was_estimated=estimated,
-        raised=raised if sigma_y > 0 else 1.0,
         ensemble=resolve_ensemble(request, operator, prior),
         reading=prior.reading,
     )

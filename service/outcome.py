@@ -40,18 +40,18 @@ class Result:
             opaque=~self.observed if self.observed is not None and self._alpha_was_hole else None,
         )
 
-    def maps01(self, solution: Solution, raised: float) -> dict[str, np.ndarray]:
+    def maps01(self, solution: Solution) -> dict[str, np.ndarray]:
         """Standard deviations of each pixel by what they are of, (H, W, C) on the [0, 1] scale: `uncertainty`, where it
         was asked for or the solver always knows it, and `noise_map`.
 
-        raised: of the formulation. The uncertainty is 0 where what was sent comes back as it is.
+        The uncertainty is 0 where what was sent comes back as it is.
         """
         maps = {}
         if solution.deviation is not None and (self.request["uncertainty"] or self.request["solver"] in DENOISERS):
             known = self.observed[..., None] if self._is_exact else False
             maps["uncertainty"] = np.where(known, np.float32(0), deviation01(solution.deviation))
         if solution.noise_map is not None:
-            maps["noise_map"] = deviation01(solution.noise_map / raised)
+            maps["noise_map"] = deviation01(solution.noise_map)
         return maps
 
     def _source(self, height: int, width: int) -> tuple[imaging.Picture, int]:

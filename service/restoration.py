@@ -171,7 +171,7 @@ class Restorer:
         }
         if request["solver"] in DENOISERS:
             measured["clean"] = torch.equal(solution.x, formulation.problem.measurement)
-        for name, deviation01 in written.maps01(solution, formulation.raised).items():
+        for name, deviation01 in written.maps01(solution).items():
             files, meaning = artifacts.map(name, deviation01)
             made, measured = made + files, measured | meaning
         return {

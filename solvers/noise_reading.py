@@ -170,15 +170,18 @@ def _level(problem: Problem, seen: Look, white: bool, found: CameraNoise) -> flo
 
 
 def _in_blocks(image: Tensor) -> Look:
-    colourless = torch.equal(image, image[:, :1].expand_as(image))
     if min(image.shape[-2:]) < SIDE:
-        return Look(estimate_camera_noise(image), colourless=colourless)
+        return Look(estimate_camera_noise(image), colourless=_is_grey(image))
     blocks = flat_blocks(image)
     found = camera_noise_of(blocks)
     if found.sigma == 0:
-        return Look(found, colourless=colourless)
+        return Look(found, colourless=_is_grey(image))
     kind = kind_of(blocks, found)
     if kind == GREY:
         found = found.unbounded
     features = block_features(blocks, found, kind)
     return Look(found, kind, features, photographed=blocks.photographed, colourless=blocks.colourless)
+
+
+def _is_grey(image: Tensor) -> bool:
+    return torch.equal(image, image[:, :1].expand_as(image))
